@@ -1,0 +1,140 @@
+/* A channel: a buffer of capacity >= 0, two queues of waiting cases and the counts of its ends, under one lock.
+ *
+ * Invariants, while the lock is free:
+ *   - a receiver waits only if the buffer is empty and no sender waits (but for the cases of one select, which
+ *     never pairs with itself, and cases already claimed);
+ *   - a sender waits only if buffered >= capacity;
+ *   - closed, or without senders: no receiver waits.  closed, or without receivers: no sender waits;
+ *   - buffered <= capacity, but for values that a lease gave back to the head;
+ *   - `hint` tells which direction would not block.
+ *
+ * A value sent while a receiver waits is that receiver's, before it runs; a place in the buffer that becomes free
+ * is the oldest waiting sender's.  So both queues are first come, first served.
+ *
+ * This room does not know select, the codec or Python.  Functions ending in _locked want chan->lock.
+ */
+#ifndef CSP_CHAN_H
+#define CSP_CHAN_H
+
+#include "lock.h"
+#include "queue.h"
+#include "waiter.h"
+
+#define CSP_UNBOUNDED SIZE_MAX
+
+typedef enum { CSP_BLOCK = 0, CSP_DROP_OLDEST, CSP_DROP_NEWEST } csp_overflow;
+typedef enum { CSP_NO_TIMER = 0, CSP_AFTER, CSP_TICK, CSP_NEVER_READY } csp_timer_kind;
+
+/* The figures of statistics(); guarded by chan->lock. */
+typedef struct {
+    uint64_t sent, received, dropped, discarded;
+    size_t peak;
+} csp_chan_counts;
+
+typedef struct csp_chan {
+    csp_lock lock;
+    uint64_t id;              /* immutable: process-wide, ascending; the lock order among channels */
+    size_t capacity;          /* immutable */
+    char *name;               /* immutable, RAW, UTF-8 or NULL */
+    uint8_t overflow;         /* immutable: csp_overflow */
+    bool local;               /* immutable: values are objects of one interpreter */
+    uint8_t timer;            /* immutable: csp_timer_kind; a timer has no sender but the clock */
+    csp_time period;          /* immutable: CSP_TICK */
+    _Atomic csp_time due;     /* CSP_AFTER, CSP_TICK: when it fires next, CSP_NEVER once spent; written under lock, read
+                                 without it by select's first look (relaxed: the look is repeated under the lock) */
+    _Atomic uint32_t refs;    /* acquire-release in decref: handles, parts in flight, actors, registry look-ups */
+    _Atomic uint32_t hint;    /* CSP_SEND | CSP_RECV bits; release in csp_chan_unlock / relaxed in select's first look,
+                                 which repeats under the lock whatever it finds */
+    csp_spin spin;            /* advice for waits on this channel */
+    /* all below guarded by lock */
+    csp_queue buffer;
+    csp_waitq senders_waiting, receivers_waiting;
+    uint32_t senders, receivers; /* open ends over all interpreters and messages in flight */
+    bool closed;              /* by close() on a Channel */
+    csp_msg cause;            /* why the sending side ended, or empty */
+    csp_chan_counts counts;
+    struct csp_chan *next_registered, **prev_registered; /* guarded by the registry's lock */
+} csp_chan;
+
+/* A handle: one interpreter's hold on one or both sides of a channel.  RAW, owned by one Python object (or by one
+ * part of a message in flight, with interp == NULL).  Kept in its interpreter's list so that an interpreter's death drops
+ * it even if the Python object leaked. */
+typedef struct csp_end {
+    csp_chan *chan;            /* immutable, counted */
+    struct csp_interp *interp; /* immutable; NULL in flight */
+    struct csp_end *next, *prev; /* guarded by interp->lock */
+    uint32_t fork_generation;  /* immutable: csp_fork_generation at birth */
+    uint8_t dir;               /* immutable: CSP_SEND, CSP_RECV or both */
+    _Atomic bool closed;       /* set under chan->lock; relaxed look outside it is repeated inside */
+    bool counted;              /* guarded by chan->lock: still in senders/receivers */
+} csp_end;
+
+extern _Atomic uint32_t csp_fork_generation; /* + 1 in the child of each fork */
+
+/* --- birth and death --- */
+
+/* A channel with no ends yet and refs = 1.  `name` is copied.  NULL without memory. */
+csp_chan *csp_chan_new(size_t capacity, csp_overflow overflow, bool local, const char *name);
+/* A timer: `due` absolute, `period` > 0 for CSP_TICK. */
+csp_chan *csp_timer_new(csp_timer_kind kind, csp_time due, csp_time period);
+void csp_chan_incref(csp_chan *chan);
+void csp_chan_decref(csp_chan *chan); /* the last one frees; no lock held */
+
+/* A new counted handle.  NULL without memory. */
+csp_end *csp_end_new(csp_chan *chan, uint8_t dir, struct csp_interp *interp);
+/* Give up this handle: waits going on through it end with CSP_CLOSED_HANDLE, and if it was the last of its side the
+ * other side learns.  Idempotent.  Effects are the caller's to run. */
+void csp_end_close(csp_end *end, csp_effects *fx);
+/* Close if open, and free.  No lock held. */
+void csp_end_free(csp_end *end);
+/* Close the channel for everyone, through `end` (may be NULL).  `cause` is moved in if it is the first close; it may be NULL.
+ * True for the call that closed it. */
+bool csp_chan_close(csp_chan *chan, csp_end *end, csp_msg *cause, csp_effects *fx);
+
+/* The part by which a handle travels: part.self is a csp_end* with interp NULL; part.extra its dir. */
+extern const csp_part_ops csp_end_part;
+
+/* --- operations ---
+ * A case is prepared by the caller: chan, end, dir, msg.  All return at once. */
+
+/* Complete the case if that needs no waiting: CSP_OK, an error that recv or send would raise, or CSP_PENDING. */
+csp_status csp_chan_try(csp_case *c, csp_effects *fx);
+csp_status csp_chan_try_locked(csp_case *c, csp_effects *fx);
+
+/* Complete it, or put it on the wait queue (CSP_PENDING). */
+csp_status csp_chan_start(csp_case *c, csp_effects *fx);
+
+/* Take the case off its queue again, if it is still there. */
+void csp_chan_withdraw(csp_case *c);
+
+/* Batches under one lock.  Send moves from msgs[0 .. n), receive fills them; *p_done counts.  The status is that of
+ * the first message that did not go: CSP_OK if all went. */
+csp_status csp_chan_try_send_many(csp_case *c, csp_msg *msgs, size_t n, size_t *p_done, csp_effects *fx);
+csp_status csp_chan_try_recv_many(csp_case *c, csp_msg *msgs, size_t n, size_t *p_done, csp_effects *fx);
+
+/* Give a leased value back: to the oldest waiting receiver, else to the head of the buffer; if nobody is left to
+ * receive it, it is discarded and counted.  Moves. */
+void csp_chan_give_back(csp_chan *chan, csp_msg *msg, csp_effects *fx);
+
+/* If the timer is due, serve the oldest waiting receiver(s) from it. */
+void csp_timer_fire(csp_chan *chan, csp_time now, csp_effects *fx);
+
+/* The moment the channel becomes ready by itself: a timer's due time, else CSP_NEVER. */
+static inline csp_time csp_chan_due(csp_chan *chan)
+{
+    return chan->timer ? atomic_load_explicit(&chan->due, memory_order_relaxed) : CSP_NEVER;
+}
+
+void csp_chan_lock(csp_chan *chan);
+void csp_chan_unlock(csp_chan *chan); /* refreshes the hint */
+
+/* --- looking --- */
+typedef struct {
+    csp_chan_counts counts;
+    size_t buffered;
+    uint32_t waiting_senders, waiting_receivers, senders, receivers;
+    bool closed;
+} csp_chan_info;
+void csp_chan_inspect(csp_chan *chan, csp_chan_info *p_info);
+
+#endif

@@ -1,0 +1,65 @@
+/* One record a live interpreter that has loaded csp: what it owns, whom to wake when it is stopped, and what has to
+ * be given up when it dies.  An interpreter's death is an event (law L6): csp_interp_died() drops its handles, returns
+ * its leases and breaks off its waits, whatever its Python objects did or leaked.
+ *
+ * RAW and counted: a record outlives its interpreter as long as somebody may still ask about it.
+ */
+#ifndef CSP_INTERP_H
+#define CSP_INTERP_H
+
+#include "chan.h"
+
+typedef enum { CSP_RUNNING = 0, CSP_STOP_ASKED, CSP_STOP_DELIVERED, CSP_KILL_ASKED, CSP_FENCED } csp_cancel;
+
+/* A received value that may still go back to its channel. RAW, owned by the Python Lease object. */
+typedef struct csp_lease {
+    csp_chan *chan;              /* immutable, counted */
+    csp_msg msg;                 /* owner interpreter only; empty once settled */
+    struct csp_interp *interp;   /* immutable */
+    struct csp_lease *next, *prev; /* guarded by interp->lock */
+    bool open;                   /* guarded by interp->lock */
+} csp_lease;
+
+typedef struct csp_interp {
+    csp_lock lock;               /* rank INTERP */
+    int64_t id;                  /* immutable: CPython's id of the interpreter */
+    _Atomic uint32_t refs;       /* acquire-release in decref */
+    _Atomic uint32_t cancel;     /* csp_cancel; written under lock, read without by waits about to sleep or spinning */
+    bool is_main;                /* immutable */
+    bool swallow_stop;           /* guarded by lock: trap_stop, a stop only fires the `stopping` channel */
+    bool dead;                   /* guarded by lock: no new handle, lease or wait may be entered */
+    csp_end *ends;               /* guarded by lock */
+    csp_lease *leases;           /* guarded by lock */
+    csp_waiter *parked;          /* guarded by lock: waiters of its sleeping threads, and all of its event loops */
+    csp_msg exit_cause;          /* guarded by lock: becomes the cause of channels whose last sender dies with it */
+    struct csp_interp *next, *prev; /* guarded by the registry's lock */
+} csp_interp;
+
+csp_interp *csp_interp_new(int64_t id, bool is_main); /* refs = 1, in the registry; NULL without memory */
+void csp_interp_incref(csp_interp *interp);
+void csp_interp_decref(csp_interp *interp);
+
+/* Break off waits: CSP_STOP_ASKED ends every wait now going on in it with CSP_STOPPED, or, if there was none, the
+ * next one to begin; CSP_KILL_ASKED and CSP_FENCED end all waits, now and later, with CSP_KILLED.  Never goes back. */
+void csp_interp_cancel(csp_interp *interp, csp_cancel how);
+
+/* What a wait about to begin must answer: CSP_OK, CSP_STOPPED (consumed by this call) or CSP_KILLED. */
+csp_status csp_interp_check(csp_interp *interp);
+
+/* The interpreter is gone, or fenced off for good: give up all that it held.  `cause` (moved, may be NULL) becomes the cause of
+ * channels that lose their last sender by this.  No lock held.  Idempotent. */
+void csp_interp_died(csp_interp *interp, csp_msg *cause);
+
+/* From now on a channel that loses its last sender through this interpreter gets a copy of `exit_cause`.  Moves. */
+void csp_interp_set_exit_cause(csp_interp *interp, csp_msg *cause);
+
+/* Enter and leave the list of sleeping waiters.  Entering answers like csp_interp_check, and enters only on CSP_OK. */
+csp_status csp_interp_enter_wait(csp_interp *interp, csp_waiter *waiter);
+void csp_interp_leave_wait(csp_interp *interp, csp_waiter *waiter);
+
+void csp_interp_add_end(csp_interp *interp, csp_end *end);
+void csp_interp_remove_end(csp_interp *interp, csp_end *end);
+bool csp_interp_add_lease(csp_interp *interp, csp_lease *lease); /* false: dead */
+bool csp_interp_remove_lease(csp_interp *interp, csp_lease *lease); /* true: it was still open, the caller settles it */
+
+#endif

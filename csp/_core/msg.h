@@ -1,0 +1,122 @@
+/* An owned value in flight.
+ *
+ * A csp_msg is moved, never copied: whoever takes it out of a channel owns it (law L5) and clears it, once.
+ * Small values lie inside it; larger ones in one blob, which owns an encoding and the parts that could not be
+ * flattened: channel ends, blocks of memory.  Everything is RAW, but for CSP_MSG_OBJECT (a local channel's value).
+ *
+ * This room knows nothing of Python, of channels, or of what an encoding says (codec.h does).
+ */
+#ifndef CSP_MSG_H
+#define CSP_MSG_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define CSP_MSG_INLINE 56 /* bytes of encoding that need no blob: the message is then one cache line */
+
+typedef enum {
+    CSP_MSG_EMPTY = 0, /* nothing: moved away or cleared */
+    CSP_MSG_NONE, CSP_MSG_TRUE, CSP_MSG_FALSE,
+    CSP_MSG_INT,    /* as.integer */
+    CSP_MSG_FLOAT,  /* as.real, payload kept bit by bit */
+    CSP_MSG_SHORT,  /* an encoding of `length` bytes, in place */
+    CSP_MSG_BLOB,   /* as.blob, owned */
+    CSP_MSG_OBJECT, /* as.object: OBJ(owner of the local channel); cleared with that interpreter attached */
+} csp_msg_kind;
+
+/* Something an encoding refers to by index.  `ops` is a static table of the room that owns the kind. */
+typedef struct {
+    const char *name;
+    void (*release)(void *self); /* give up the blob's reference; no lock held, no thread state needed */
+    void *(*clone)(void *self);  /* one more reference, for a second blob; NULL: no memory */
+} csp_part_ops;
+
+typedef struct {
+    const csp_part_ops *ops;
+    void *self;   /* RAW, counted; the blob holds one reference */
+    size_t extra; /* of the kind: flags, a size */
+} csp_part;
+
+typedef struct csp_blob {
+    size_t length;    /* bytes of the encoding in use */
+    size_t capacity;  /* bytes at `data` */
+    csp_part *parts;  /* RAW array or NULL; owner of the blob only */
+    uint32_t nparts, parts_room;
+    struct csp_blob *next_free; /* guarded by the pool's lock while pooled */
+    uint32_t pool_class;        /* immutable: which free list, or CSP_NO_POOL */
+    _Alignas(16) unsigned char data[];
+} csp_blob;
+
+typedef struct {
+    uint8_t kind;        /* csp_msg_kind */
+    uint8_t length;      /* CSP_MSG_SHORT: bytes in use */
+    uint16_t deliveries; /* how often a lease has handed it out */
+    uint32_t spare;
+    union {
+        int64_t integer;
+        double real;
+        csp_blob *blob;
+        void *object;
+        unsigned char bytes[CSP_MSG_INLINE];
+    } as;
+} csp_msg;
+
+_Static_assert(sizeof(csp_msg) == 64, "a message is one cache line");
+
+static inline void csp_msg_move(csp_msg *to, csp_msg *from)
+{
+    *to = *from;
+    from->kind = CSP_MSG_EMPTY;
+}
+
+/* Free what the message owns and leave it empty.  No lock held.  An empty one is fine. */
+void csp_msg_clear_slow(csp_msg *msg);
+static inline void csp_msg_clear(csp_msg *msg)
+{
+    if (msg->kind >= CSP_MSG_BLOB)
+        csp_msg_clear_slow(msg);
+    msg->kind = CSP_MSG_EMPTY;
+}
+
+/* A second message that says the same.  Not for CSP_MSG_OBJECT.  false: no memory, `to` is empty then. */
+bool csp_msg_clone(csp_msg *to, const csp_msg *from);
+
+/* How to drop the object of a CSP_MSG_OBJECT: installed once by the shell (Py_DECREF). */
+extern void (*csp_msg_drop_object)(void *object);
+
+/* A blob with room for `capacity` bytes, from the pool if one fits; NULL without memory. */
+csp_blob *csp_blob_new(size_t capacity);
+/* More room; contents kept.  The blob may move.  NULL without memory, the old one is still valid then. */
+csp_blob *csp_blob_grow(csp_blob *blob, size_t capacity);
+/* Add a part, taking over the caller's reference on success.  Its index goes to *p_index.  false: no memory. */
+bool csp_blob_add_part(csp_blob *blob, const csp_part_ops *ops, void *self, size_t extra, uint32_t *p_index);
+/* Release the parts and return the memory to the pool. */
+void csp_blob_free(csp_blob *blob);
+
+/* A counted block of RAW memory: the copy of an out-of-band buffer.  Pooled by size, since fresh pages cost
+ * ten times warm ones. */
+typedef struct csp_block {
+    _Atomic uint32_t refs;       /* acquire-release in decref */
+    uint32_t pool_class;         /* immutable */
+    size_t size;                 /* immutable until the block is recycled: bytes asked for */
+    struct csp_block *next_free; /* guarded by the pool's lock while pooled */
+    _Alignas(64) unsigned char data[];
+} csp_block;
+
+csp_block *csp_block_new(size_t size); /* refs = 1; NULL without memory */
+void csp_block_incref(csp_block *block);
+void csp_block_decref(csp_block *block);
+extern const csp_part_ops csp_block_part; /* part.self is a csp_block* */
+
+/* Bytes now kept in the free lists, for statistics and leak tests; csp_pool_trim gives them back. */
+size_t csp_pool_bytes(void);
+void csp_pool_trim(void);
+
+/* Live messages' blobs and blocks outside the pool: zero when nothing is in flight (leak tests). */
+long csp_blobs_live(void);
+long csp_blocks_live(void);
+
+#endif

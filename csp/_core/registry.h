@@ -1,0 +1,23 @@
+/* Process-wide tables: live channels and live interpreters, for statistics, debugging, leak tests, and fork.
+ * Everything static that the C core has is here or in interp.c, lock.c, msg.c and actor.c, each marked process-wide.
+ */
+#ifndef CSP_REGISTRY_H
+#define CSP_REGISTRY_H
+
+#include "interp.h"
+
+uint64_t csp_registry_add_chan(csp_chan *chan); /* gives the id */
+void csp_registry_remove_chan(csp_chan *chan);
+void csp_registry_add_interp(csp_interp *interp);
+void csp_registry_remove_interp(csp_interp *interp);
+
+typedef struct {
+    long channels, interpreters, blobs, blocks;
+} csp_census;
+void csp_registry_census(csp_census *p_census);
+
+/* In the child of a fork: only this thread is left and any lock may be held by one that is not.  Marks every handle made
+ * so far as foreign (CSP_FORKED) and makes the process-wide locks new.  Installed once with pthread_atfork. */
+void csp_registry_install_fork_handler(void);
+
+#endif

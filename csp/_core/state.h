@@ -1,0 +1,88 @@
+/* Per-interpreter state of the C module: types, exceptions, and the interpreter's record.  Shell only. */
+#ifndef CSP_STATE_H
+#define CSP_STATE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "interp.h"
+
+/* The exceptions of csp.errors that C raises, in the order of csp_state.errors.  X(name) */
+#define CSP_ERRORS(X)                                                                               \
+    X(CspError) X(EndOfChannel) X(BrokenChannel) X(ClosedHandle) X(ForkedError) X(Timeout)          \
+    X(WouldBlock) X(NotShareable) X(DecodeError) X(DeadlockError) X(Stopped) X(Killed)              \
+    X(ActorError) X(ActorStartError) X(ActorFailed) X(ActorDied)
+
+typedef enum {
+#define CSP_ERROR(name) CSP_E_##name,
+    CSP_ERRORS(CSP_ERROR)
+#undef CSP_ERROR
+    CSP_NERRORS
+} csp_error;
+
+#define CSP_KEY_CACHE 256 /* direct-mapped cache of short dictionary keys: a power of two */
+
+typedef struct csp_state {
+    csp_interp *interp;              /* this interpreter's record; counted */
+    PyObject *errors[CSP_NERRORS];   /* exception classes, from csp.errors */
+    PyTypeObject *channel_type, *send_channel_type, *recv_channel_type;
+    PyTypeObject *lease_type, *statistics_type, *selected_type, *selector_type;
+    PyTypeObject *block_type;        /* exporter over a csp_block */
+    PyTypeObject *actor_type;        /* handle on a csp_actor: ActorRef's C base */
+    PyObject *pickling;              /* csp._pickling, imported on first need; NULL until then */
+    PyObject *key_cache[CSP_KEY_CACHE]; /* str or NULL; decode.c */
+    PyObject *str_index, *str_channel, *str_cause, *str_sent, *str_case; /* interned names */
+} csp_state;
+
+extern struct PyModuleDef csp_module;
+
+static inline csp_state *csp_state_of_module(PyObject *module)
+{
+    return (csp_state *)PyModule_GetState(module);
+}
+
+static inline csp_state *csp_state_of_type(PyTypeObject *type)
+{
+    /* Works for our own heap types and for subclasses of them made in Python. */
+    PyObject *module = PyType_GetModuleByDef(type, &csp_module);
+    return module == NULL ? NULL : csp_state_of_module(module);
+}
+
+/* --- the Python object that is a handle: py_channel.c --- */
+typedef struct {
+    PyObject_HEAD
+    csp_end *end;          /* owned; never NULL once constructed */
+    csp_state *state;      /* of this interpreter's module, which the type keeps alive */
+    PyObject *weakrefs;
+} csp_handle;
+
+static inline int csp_is_handle(csp_state *state, PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    return type == state->channel_type || type == state->recv_channel_type || type == state->send_channel_type;
+}
+
+/* A new Python handle that takes over `end` (also on failure).  Its type follows end->dir. */
+PyObject *csp_handle_new(csp_state *state, csp_end *end);
+
+/* --- errors.c --- */
+
+/* Raise the exception that `status` means, with .channel = handle (may be NULL) and .index (if >= 0).  `dir` tells which side
+ * was at work.  Returns NULL. */
+PyObject *csp_raise(csp_state *state, csp_status status, csp_dir dir, PyObject *handle, Py_ssize_t index);
+
+/* Raise errors[which] with a message in PyErr_Format's language.  Returns NULL. */
+PyObject *csp_raise_format(csp_state *state, csp_error which, const char *format, ...);
+
+/* --- small types, one add function a room; -1 with an exception set on failure --- */
+int csp_add_channel_types(PyObject *module, csp_state *state);
+int csp_add_lease_type(PyObject *module, csp_state *state);
+int csp_add_select_types(PyObject *module, csp_state *state);
+int csp_add_block_type(PyObject *module, csp_state *state);   /* buffer.c */
+int csp_add_actor_types(PyObject *module, csp_state *state);  /* py_actor.c */
+
+/* Method tables of rooms that only add functions to the module. */
+extern PyMethodDef csp_channel_functions[], csp_select_functions[], csp_interp_functions[], csp_actor_functions[],
+    csp_codec_functions[], csp_debug_functions[];
+
+#endif

@@ -1,0 +1,127 @@
+/* A blocked operation: one waiter, its cases, and how exactly one of them fires.
+ *
+ * A case says what somebody would do on one channel.  A waiter is one wait for a set of cases; it lives on the
+ * stack of the waiting thread (or in an event loop's memory), and so do its cases.  Life of a waiter:
+ *
+ *     WAITING --claim--> CLAIMED --finish--> DONE
+ *
+ * claim   a compare-and-swap, by whoever completes a case (with that channel's lock held), cancels the wait, or
+ *         by the sleeper itself on timeout.  Won once (law L3); the winner alone writes the outcome.
+ * finish  after all locks are released.  Once it has swapped in DONE nothing of the waiter may be touched (law
+ *         L4): the sleeper may be gone.  Only its address goes to the futex.
+ *
+ * The wake target is a thread (woken through `state` itself) or an event loop (`loop`: pushed onto its list of fired
+ * waiters, then its eventfd is written).
+ */
+#ifndef CSP_WAITER_H
+#define CSP_WAITER_H
+
+#include "msg.h"
+#include "park.h"
+#include "status.h"
+
+struct csp_chan;
+struct csp_end;
+struct csp_interp;
+typedef struct csp_waiter csp_waiter;
+typedef struct csp_case csp_case;
+
+typedef enum { CSP_SEND = 1, CSP_RECV = 2 } csp_dir; /* bits: an end may allow both */
+
+struct csp_case {
+    csp_case *next, *prev;   /* guarded by chan->lock: neighbours in the channel's wait queue */
+    struct csp_chan *chan;   /* immutable during the wait; kept alive by the caller; NULL: a disabled case */
+    struct csp_end *end;     /* immutable during the wait: the handle it goes through */
+    csp_waiter *waiter;      /* immutable during the wait */
+    csp_msg msg;             /* send: the value, taken by the claimer.  recv: filled by the claimer */
+    uint32_t index;          /* immutable: position in the caller's list */
+    uint8_t dir;             /* immutable: csp_dir */
+    bool queued;             /* guarded by chan->lock: on the wait queue now */
+    bool lease;              /* immutable: a receive that may be given back */
+};
+
+#define CSP_WAITING 0u
+#define CSP_CLAIMED 1u
+#define CSP_DONE 2u
+#define CSP_ASLEEP 4u /* a bit beside WAITING or CLAIMED: the thread sleeps on the word, wake it */
+
+struct csp_waiter {
+    _Atomic uint32_t state;  /* above; release in finish / acquire in csp_waiter_done */
+    csp_status status;       /* outcome; written by the claimer before finish */
+    csp_case *fired;         /* the case that completed or failed, or NULL; written by the claimer before finish */
+    csp_waiter *next_wake;   /* owner: the claimer, in its list of wake-ups to do */
+    struct csp_loop *loop;   /* immutable: NULL for a thread */
+    struct csp_interp *interp; /* immutable: who waits, for stop, kill and the wait-for graph; may be NULL in C tests */
+    csp_waiter *next_parked, *prev_parked; /* guarded by interp->lock: the interpreter's sleeping waiters */
+    bool parked;             /* guarded by interp->lock: on that list */
+    csp_case *cases;         /* immutable during the wait */
+    uint32_t ncases;
+    csp_time since;          /* immutable: when it began to sleep; for debug */
+    csp_time deadline;       /* immutable: CSP_NEVER without timeout; for debug */
+    uint64_t thread;         /* immutable: the OS thread, for debug */
+};
+
+void csp_waiter_init(csp_waiter *waiter, struct csp_interp *interp, csp_case *cases, uint32_t ncases);
+
+/* Try to be the one who completes it. */
+bool csp_waiter_claim(csp_waiter *waiter);
+
+/* Publish the outcome and wake.  By the claimer only, no lock held, `fired` and `status` already written. */
+void csp_waiter_finish(csp_waiter *waiter);
+
+static inline bool csp_waiter_done(csp_waiter *waiter)
+{
+    return (atomic_load_explicit(&waiter->state, memory_order_acquire) & CSP_DONE) != 0;
+}
+
+/* Sleep until DONE, the deadline or a signal: CSP_OK (outcome is in the waiter), CSP_TIMEOUT, CSP_INTERRUPTED.
+ * Spins first while `spin` says that this pays (NULL: never).  No lock held, no thread state attached.
+ * While asleep the waiter stands in its interpreter's list, so a stop or kill finds it; the first call may
+ * therefore also claim and finish the wait itself, with CSP_STOPPED or CSP_KILLED. */
+csp_status csp_waiter_park(csp_waiter *waiter, csp_time deadline, csp_spin *spin);
+
+/* Give up: true if nothing had fired and now nothing will; false if the outcome is there (waits for a claimer that
+ * is between claim and finish). */
+bool csp_waiter_cancel(csp_waiter *waiter);
+
+/* A FIFO of cases; guarded by its channel's lock. */
+typedef struct {
+    csp_case *head, *tail;
+    uint32_t length;
+} csp_waitq;
+
+void csp_waitq_push(csp_waitq *queue, csp_case *c);
+void csp_waitq_remove(csp_waitq *queue, csp_case *c); /* O(1); fine if it is not queued any more */
+
+/* What an operation leaves to do once its locks are released: waiters to wake, values to free. */
+typedef struct csp_trash {
+    csp_waiter *wake;           /* finished by csp_effects_wake, in the order they were claimed */
+    csp_waiter **wake_tail;
+    csp_msg one;                /* a single displaced value */
+    struct csp_segment *values; /* a whole buffer */
+} csp_effects;
+
+static inline void csp_effects_init(csp_effects *fx)
+{
+    fx->wake = NULL;
+    fx->wake_tail = &fx->wake;
+    fx->one.kind = CSP_MSG_EMPTY;
+    fx->values = NULL;
+}
+
+static inline void csp_effects_add_wake(csp_effects *fx, csp_waiter *waiter)
+{
+    waiter->next_wake = NULL;
+    *fx->wake_tail = waiter;
+    fx->wake_tail = &waiter->next_wake;
+}
+
+/* Wake and free.  No lock held; for a local channel its interpreter is attached. */
+void csp_effects_run_slow(csp_effects *fx);
+static inline void csp_effects_run(csp_effects *fx)
+{
+    if (fx->wake != NULL || fx->one.kind != CSP_MSG_EMPTY || fx->values != NULL)
+        csp_effects_run_slow(fx);
+}
+
+#endif
