@@ -22,6 +22,8 @@ typedef enum {
 
 #define CSP_KEY_CACHE 256 /* direct-mapped cache of short dictionary keys: a power of two */
 
+#define CSP_NRECORDS 8 /* Exit, RemoteError, ...: `_core.set_record_type(code, cls)`, code < CSP_NRECORDS */
+
 typedef struct csp_state {
     csp_interp *interp;              /* this interpreter's record; counted */
     PyObject *errors[CSP_NERRORS];   /* exception classes, from csp.errors */
@@ -29,6 +31,8 @@ typedef struct csp_state {
     PyTypeObject *lease_type, *statistics_type, *selected_type, *selector_type;
     PyTypeObject *block_type;        /* exporter over a csp_block */
     PyTypeObject *actor_type;        /* handle on a csp_actor: ActorRef's C base */
+    PyTypeObject *ref_type;          /* csp.ActorRef, set by csp.actors; NULL until then */
+    PyTypeObject *record_types[CSP_NRECORDS]; /* tuple subclasses that cross natively, set from Python; else NULL */
     PyObject *pickling;              /* csp._pickling, imported on first need; NULL until then */
     PyObject *key_cache[CSP_KEY_CACHE]; /* str or NULL; decode.c */
     PyObject *str_index, *str_channel, *str_cause, *str_sent, *str_case; /* interned names */
@@ -64,6 +68,12 @@ static inline int csp_is_handle(csp_state *state, PyObject *object)
 
 /* A new Python handle that takes over `end` (also on failure).  Its type follows end->dir. */
 PyObject *csp_handle_new(csp_state *state, csp_end *end);
+
+/* A new Python ActorRef for the actor (takes a new reference on it): py_actor.c */
+struct csp_actor;
+PyObject *csp_ref_new(csp_state *state, struct csp_actor *actor);
+/* The actor behind an ActorRef, borrowed. */
+struct csp_actor *csp_ref_actor(PyObject *ref);
 
 /* --- errors.c --- */
 
