@@ -66,7 +66,7 @@ typedef struct csp_end {
     uint32_t fork_generation;  /* immutable: csp_fork_generation at birth */
     uint8_t dir;               /* immutable: CSP_SEND, CSP_RECV or both */
     _Atomic bool closed;       /* set under chan->lock; relaxed look outside it is repeated inside */
-    bool counted;              /* guarded by chan->lock: still in senders/receivers */
+    uint8_t counted;           /* guarded by chan->lock: the sides it still counts for, as CSP_SEND | CSP_RECV */
 } csp_end;
 
 extern _Atomic uint32_t csp_fork_generation; /* + 1 in the child of each fork */
@@ -85,8 +85,10 @@ csp_end *csp_end_new(csp_chan *chan, uint8_t dir, struct csp_interp *interp);
 /* Give up this handle: waits going on through it end with CSP_CLOSED_HANDLE, and if it was the last of its side the
  * other side learns.  Idempotent.  Effects are the caller's to run. */
 void csp_end_close(csp_end *end, csp_effects *fx);
-/* Close if open, and free.  No lock held. */
+/* Close if open, and free.  No lock held; for a local channel its interpreter is attached. */
 void csp_end_free(csp_end *end);
+/* The same for a handle whose interpreter is gone: values of a local channel are forgotten, not freed. */
+void csp_end_abandon(csp_end *end);
 /* Close the channel for everyone, through `end` (may be NULL).  `cause` is moved in if it is the first close; it may be NULL.
  * True for the call that closed it. */
 bool csp_chan_close(csp_chan *chan, csp_end *end, csp_msg *cause, csp_effects *fx);
@@ -125,8 +127,28 @@ static inline csp_time csp_chan_due(csp_chan *chan)
     return chan->timer ? atomic_load_explicit(&chan->due, memory_order_relaxed) : CSP_NEVER;
 }
 
-void csp_chan_lock(csp_chan *chan);
-void csp_chan_unlock(csp_chan *chan); /* refreshes the hint */
+/* Would the operation complete at once, be it with an error?  (A timer's due time is looked at apart.) */
+static inline uint32_t csp_chan_ready_locked(csp_chan *chan)
+{
+    uint32_t ready = 0;
+    if (chan->buffer.length > 0 || chan->senders_waiting.head != NULL || chan->closed || chan->senders == 0)
+        ready |= CSP_RECV;
+    if (chan->buffer.length < chan->capacity || chan->receivers_waiting.head != NULL || chan->closed ||
+        chan->receivers == 0 || chan->overflow != CSP_BLOCK)
+        ready |= CSP_SEND;
+    return ready;
+}
+
+static inline void csp_chan_lock(csp_chan *chan) { csp_lock_acquire(&chan->lock); }
+
+static inline void csp_chan_unlock(csp_chan *chan) /* refreshes the hint */
+{
+    uint32_t ready = csp_chan_ready_locked(chan);
+    /* Relaxed look: only we, the holder, write it; storing only a change keeps the line shared among select's readers. */
+    if (atomic_load_explicit(&chan->hint, memory_order_relaxed) != ready)
+        atomic_store_explicit(&chan->hint, ready, memory_order_release);
+    csp_lock_release(&chan->lock);
+}
 
 /* --- looking --- */
 typedef struct {

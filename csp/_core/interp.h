@@ -26,6 +26,7 @@ typedef struct csp_interp {
     _Atomic uint32_t refs;       /* acquire-release in decref */
     _Atomic uint32_t cancel;     /* csp_cancel; written under lock, read without by waits about to sleep or spinning */
     bool is_main;                /* immutable */
+    _Atomic bool has_exit_cause; /* set under lock; relaxed look outside it: saves the lock while the interpreter lives */
     bool swallow_stop;           /* guarded by lock: trap_stop, a stop only fires the `stopping` channel */
     bool dead;                   /* guarded by lock: no new handle, lease or wait may be entered */
     csp_end *ends;               /* guarded by lock */
@@ -52,6 +53,9 @@ void csp_interp_died(csp_interp *interp, csp_msg *cause);
 
 /* From now on a channel that loses its last sender through this interpreter gets a copy of `exit_cause`.  Moves. */
 void csp_interp_set_exit_cause(csp_interp *interp, csp_msg *cause);
+
+/* A copy of it, or *to stays EMPTY. */
+void csp_interp_copy_exit_cause(csp_interp *interp, csp_msg *to);
 
 /* Enter and leave the list of sleeping waiters.  Entering answers like csp_interp_check, and enters only on CSP_OK. */
 csp_status csp_interp_enter_wait(csp_interp *interp, csp_waiter *waiter);

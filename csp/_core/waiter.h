@@ -94,7 +94,7 @@ void csp_waitq_push(csp_waitq *queue, csp_case *c);
 void csp_waitq_remove(csp_waitq *queue, csp_case *c); /* O(1); fine if it is not queued any more */
 
 /* What an operation leaves to do once its locks are released: waiters to wake, values to free. */
-typedef struct csp_trash {
+typedef struct {
     csp_waiter *wake;           /* finished by csp_effects_wake, in the order they were claimed */
     csp_waiter **wake_tail;
     csp_msg one;                /* a single displaced value */
@@ -115,6 +115,9 @@ static inline void csp_effects_add_wake(csp_effects *fx, csp_waiter *waiter)
     *fx->wake_tail = waiter;
     fx->wake_tail = &waiter->next_wake;
 }
+
+/* The values in it belong to an interpreter that is gone: forget them. */
+void csp_effects_forget(csp_effects *fx);
 
 /* Wake and free.  No lock held; for a local channel its interpreter is attached. */
 void csp_effects_run_slow(csp_effects *fx);

@@ -1,0 +1,453 @@
+/* The channel: birth, ends, send and receive, close, looking. */
+#include "chan.h"
+
+#include "interp.h"
+#include "mem.h"
+#include "registry.h"
+
+/* --- birth and death --- */
+
+static csp_chan *chan_alloc(const char *name)
+{
+    csp_chan *chan = csp_raw_calloc(1, sizeof *chan);
+    if (chan == NULL)
+        return NULL;
+    if (name != NULL) {
+        size_t size = strlen(name) + 1;
+        if ((chan->name = csp_raw_alloc(size)) == NULL) {
+            csp_raw_free(chan);
+            return NULL;
+        }
+        memcpy(chan->name, name, size);
+    }
+    atomic_init(&chan->refs, 1);
+    atomic_init(&chan->due, CSP_NEVER);
+    atomic_init(&chan->spin.credit, 4);
+    return chan;
+}
+
+static void chan_publish(csp_chan *chan)
+{
+    chan->id = csp_registry_add_chan(chan);
+    csp_lock_init(&chan->lock, CSP_RANK_CHAN, chan->id);
+}
+
+csp_chan *csp_chan_new(size_t capacity, csp_overflow overflow, bool local, const char *name)
+{
+    csp_chan *chan = chan_alloc(name);
+    if (chan == NULL)
+        return NULL;
+    chan->capacity = capacity;
+    chan->overflow = overflow;
+    chan->local = local;
+    chan_publish(chan);
+    return chan;
+}
+
+csp_chan *csp_timer_new(csp_timer_kind kind, csp_time due, csp_time period)
+{
+    csp_chan *chan = chan_alloc(NULL);
+    if (chan == NULL)
+        return NULL;
+    chan->timer = kind;
+    chan->period = period;
+    chan->senders = 1; /* the clock */
+    atomic_init(&chan->due, kind == CSP_NEVER_READY ? CSP_NEVER : due);
+    chan_publish(chan);
+    return chan;
+}
+
+void csp_chan_incref(csp_chan *chan)
+{
+    atomic_fetch_add_explicit(&chan->refs, 1, memory_order_relaxed); /* the caller has one: nothing to order */
+}
+
+void csp_chan_decref(csp_chan *chan)
+{
+    /* Release our writes to, and acquire those of, whoever drops the last one. */
+    if (atomic_fetch_sub_explicit(&chan->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    csp_registry_remove_chan(chan);
+    csp_queue_destroy(&chan->buffer);
+    csp_msg_clear(&chan->cause);
+    csp_raw_free(chan->name);
+    csp_raw_free(chan);
+}
+
+/* --- waking --- */
+
+/* The outcome is the caller's to deliver: it has claimed the case's waiter. */
+static void fire(csp_case *c, csp_status status, csp_effects *fx)
+{
+    c->waiter->fired = c;
+    c->waiter->status = status;
+    csp_effects_add_wake(fx, c->waiter);
+}
+
+/* The oldest case whose waiter nobody else has claimed, off the queue and claimed; NULL if there is none. */
+static csp_case *claim_first(csp_waitq *queue)
+{
+    csp_case *c;
+    while ((c = queue->head) != NULL) {
+        csp_waitq_remove(queue, c);
+        if (csp_waiter_claim(c->waiter))
+            return c;
+    }
+    return NULL;
+}
+
+static void fire_all(csp_waitq *queue, csp_status status, csp_effects *fx)
+{
+    csp_case *c;
+    while ((c = claim_first(queue)) != NULL)
+        fire(c, status, fx);
+}
+
+/* End the waits that go through this very handle. */
+static void fire_end(csp_waitq *queue, csp_end *end, csp_effects *fx)
+{
+    csp_case *next;
+    for (csp_case *c = queue->head; c != NULL; c = next) {
+        next = c->next;
+        if (c->end == end) {
+            csp_waitq_remove(queue, c);
+            if (csp_waiter_claim(c->waiter))
+                fire(c, CSP_CLOSED_HANDLE, fx);
+        }
+    }
+}
+
+/* --- ends --- */
+
+csp_end *csp_end_new(csp_chan *chan, uint8_t dir, struct csp_interp *interp)
+{
+    csp_end *end = csp_raw_calloc(1, sizeof *end);
+    if (end == NULL)
+        return NULL;
+    csp_chan_incref(chan);
+    end->chan = chan;
+    end->dir = dir;
+    end->interp = interp;
+    end->fork_generation = atomic_load_explicit(&csp_fork_generation, memory_order_relaxed); /* changes only in fork */
+    end->counted = dir;
+    csp_chan_lock(chan);
+    chan->senders += (dir & CSP_SEND) != 0;
+    chan->receivers += (dir & CSP_RECV) != 0;
+    csp_chan_unlock(chan);
+    if (interp != NULL)
+        csp_interp_add_end(interp, end);
+    return end;
+}
+
+/* The end no longer counts for `sides`; `cause` says why if it was the last sender (moved then). */
+static void uncount_locked(csp_end *end, uint8_t sides, csp_msg *cause, csp_effects *fx)
+{
+    csp_chan *chan = end->chan;
+    CSP_ASSERT_HELD(&chan->lock);
+    sides &= end->counted;
+    end->counted &= ~sides;
+    if ((sides & CSP_SEND) && --chan->senders == 0) {
+        if (cause != NULL && chan->cause.kind == CSP_MSG_EMPTY && !chan->closed)
+            csp_msg_move(&chan->cause, cause);
+        fire_all(&chan->receivers_waiting, CSP_END, fx);
+    }
+    if ((sides & CSP_RECV) && --chan->receivers == 0) {
+        fire_all(&chan->senders_waiting, CSP_BROKEN, fx);
+        chan->counts.discarded += chan->buffer.length;
+        fx->values = csp_queue_detach(&chan->buffer); /* no receiver can ever come again */
+    }
+}
+
+void csp_end_close(csp_end *end, csp_effects *fx)
+{
+    csp_chan *chan = end->chan;
+    csp_msg cause = {.kind = CSP_MSG_EMPTY};
+    if (end->interp != NULL && (end->dir & CSP_SEND))
+        csp_interp_copy_exit_cause(end->interp, &cause); /* before the channel's lock: its rank is lower */
+    csp_chan_lock(chan);
+    atomic_store_explicit(&end->closed, true, memory_order_relaxed); /* the lock orders it */
+    if (end->dir & CSP_SEND)
+        fire_end(&chan->senders_waiting, end, fx);
+    if (end->dir & CSP_RECV)
+        fire_end(&chan->receivers_waiting, end, fx);
+    uncount_locked(end, CSP_SEND | CSP_RECV, &cause, fx);
+    csp_chan_unlock(chan);
+    csp_msg_clear(&cause);
+}
+
+static bool foreign(csp_end *end) /* made before a fork, in the parent */
+{
+    return end->fork_generation != atomic_load_explicit(&csp_fork_generation, memory_order_relaxed);
+}
+
+static void end_drop(csp_end *end, bool forget_objects)
+{
+    if (foreign(end))
+        return; /* its locks may be held by threads that do not exist here: leak it */
+    if (end->interp != NULL)
+        csp_interp_remove_end(end->interp, end);
+    csp_effects fx;
+    csp_effects_init(&fx);
+    csp_end_close(end, &fx);
+    if (forget_objects && end->chan->local)
+        csp_effects_forget(&fx);
+    csp_effects_run(&fx);
+    csp_chan_decref(end->chan);
+    csp_raw_free(end);
+}
+
+void csp_end_free(csp_end *end) { end_drop(end, false); }
+void csp_end_abandon(csp_end *end) { end_drop(end, true); }
+
+static void part_release(void *self) { csp_end_free(self); }
+
+static void *part_clone(void *self)
+{
+    csp_end *end = self;
+    return csp_end_new(end->chan, end->dir, NULL);
+}
+
+const csp_part_ops csp_end_part = {"channel end", part_release, part_clone};
+
+bool csp_chan_close(csp_chan *chan, csp_end *end, csp_msg *cause, csp_effects *fx)
+{
+    csp_chan_lock(chan);
+    bool first = !chan->closed;
+    if (end != NULL)
+        atomic_store_explicit(&end->closed, true, memory_order_relaxed); /* the lock orders it */
+    if (first) {
+        chan->closed = true;
+        if (cause != NULL && cause->kind != CSP_MSG_EMPTY && chan->cause.kind == CSP_MSG_EMPTY)
+            csp_msg_move(&chan->cause, cause);
+        if (end != NULL)
+            fire_end(&chan->senders_waiting, end, fx);
+        fire_all(&chan->senders_waiting, CSP_BROKEN, fx);
+        fire_all(&chan->receivers_waiting, CSP_END, fx); /* the buffer is empty, or nobody would wait */
+    }
+    if (end != NULL)
+        uncount_locked(end, CSP_SEND, NULL, fx); /* it may still drain, so it stays a receiver */
+    csp_chan_unlock(chan);
+    return first;
+}
+
+/* --- send and receive --- */
+
+static csp_status send_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_effects *fx)
+{
+    if (end != NULL && atomic_load_explicit(&end->closed, memory_order_relaxed)) /* under the lock */
+        return CSP_CLOSED_HANDLE;
+    if (chan->closed || chan->receivers == 0)
+        return CSP_BROKEN;
+    csp_case *receiver = claim_first(&chan->receivers_waiting);
+    if (receiver != NULL) {
+        csp_msg_move(&receiver->msg, msg);
+        chan->counts.sent++;
+        chan->counts.received++;
+        fire(receiver, CSP_OK, fx);
+        return CSP_OK;
+    }
+    if (chan->buffer.length >= chan->capacity) {
+        if (chan->overflow == CSP_BLOCK)
+            return CSP_PENDING;
+        chan->counts.sent++;
+        chan->counts.dropped++;
+        if (chan->overflow == CSP_DROP_NEWEST) {
+            csp_msg_move(&fx->one, msg);
+            return CSP_OK;
+        }
+        csp_queue_pop(&chan->buffer, &fx->one);
+        if (!csp_queue_push(&chan->buffer, msg)) { /* the place just left may lie in another segment */
+            csp_queue_push_front(&chan->buffer, &fx->one);
+            chan->counts.sent--;
+            chan->counts.dropped--;
+            return CSP_NO_MEMORY;
+        }
+        return CSP_OK;
+    }
+    if (!csp_queue_push(&chan->buffer, msg))
+        return CSP_NO_MEMORY;
+    chan->counts.sent++;
+    if (chan->buffer.length > chan->counts.peak)
+        chan->counts.peak = chan->buffer.length;
+    return CSP_OK;
+}
+
+/* A place became free: it is the oldest waiting sender's. */
+static void admit_sender_locked(csp_chan *chan, csp_effects *fx)
+{
+    while (chan->buffer.length < chan->capacity && chan->senders_waiting.head != NULL) {
+        csp_case *sender = claim_first(&chan->senders_waiting);
+        if (sender == NULL)
+            return;
+        if (!csp_queue_push(&chan->buffer, &sender->msg)) {
+            fire(sender, CSP_NO_MEMORY, fx);
+            continue;
+        }
+        chan->counts.sent++;
+        fire(sender, CSP_OK, fx);
+    }
+}
+
+static csp_status timer_take_locked(csp_chan *chan, csp_time now, csp_msg *msg)
+{
+    csp_time due = atomic_load_explicit(&chan->due, memory_order_relaxed); /* under the lock */
+    if (now < due || due == CSP_NEVER)
+        return CSP_PENDING;
+    csp_time next = CSP_NEVER;
+    if (chan->timer == CSP_TICK) { /* late: skip to the newest tick, stay on the grid */
+        due += (now - due) / chan->period * chan->period;
+        next = due > CSP_NEVER - chan->period ? CSP_NEVER : due + chan->period;
+    }
+    else {
+        chan->senders = 0; /* fires once: the clock closes its end */
+    }
+    atomic_store_explicit(&chan->due, next, memory_order_relaxed); /* see chan.h: a stale look is repeated */
+    msg->kind = CSP_MSG_FLOAT;
+    msg->deliveries = 0;
+    msg->as.real = (double)due / 1e9;
+    chan->counts.sent++;
+    chan->counts.received++;
+    return CSP_OK;
+}
+
+static csp_status recv_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_effects *fx)
+{
+    /* A closed Channel still drains; a closed RecvChannel is given up. */
+    if (end != NULL && !(end->dir & CSP_SEND) && atomic_load_explicit(&end->closed, memory_order_relaxed))
+        return CSP_CLOSED_HANDLE;
+    if (chan->buffer.length > 0) {
+        csp_queue_pop(&chan->buffer, msg);
+        chan->counts.received++;
+        if (chan->senders_waiting.head != NULL)
+            admit_sender_locked(chan, fx);
+        return CSP_OK;
+    }
+    csp_case *sender = claim_first(&chan->senders_waiting); /* capacity 0 */
+    if (sender != NULL) {
+        csp_msg_move(msg, &sender->msg);
+        chan->counts.sent++;
+        chan->counts.received++;
+        fire(sender, CSP_OK, fx);
+        return CSP_OK;
+    }
+    if (chan->closed || chan->senders == 0)
+        return CSP_END;
+    return chan->timer != CSP_NO_TIMER ? timer_take_locked(chan, csp_now(), msg) : CSP_PENDING;
+}
+
+csp_status csp_chan_try_locked(csp_case *c, csp_effects *fx)
+{
+    CSP_ASSERT_HELD(&c->chan->lock);
+    return c->dir == CSP_SEND ? send_locked(c->chan, c->end, &c->msg, fx) : recv_locked(c->chan, c->end, &c->msg, fx);
+}
+
+csp_status csp_chan_try(csp_case *c, csp_effects *fx)
+{
+    csp_chan_lock(c->chan);
+    csp_status status = csp_chan_try_locked(c, fx);
+    csp_chan_unlock(c->chan);
+    return status;
+}
+
+csp_status csp_chan_start(csp_case *c, csp_effects *fx)
+{
+    csp_chan *chan = c->chan;
+    csp_chan_lock(chan);
+    csp_status status = csp_chan_try_locked(c, fx);
+    if (status == CSP_PENDING)
+        csp_waitq_push(c->dir == CSP_SEND ? &chan->senders_waiting : &chan->receivers_waiting, c);
+    csp_chan_unlock(chan);
+    return status;
+}
+
+void csp_chan_withdraw(csp_case *c)
+{
+    csp_chan *chan = c->chan;
+    csp_chan_lock(chan);
+    csp_waitq_remove(c->dir == CSP_SEND ? &chan->senders_waiting : &chan->receivers_waiting, c);
+    csp_chan_unlock(chan);
+}
+
+csp_status csp_chan_try_send_many(csp_case *c, csp_msg *msgs, size_t n, size_t *p_done, csp_effects *fx)
+{
+    csp_chan *chan = c->chan;
+    csp_status status = CSP_OK;
+    size_t done = 0;
+    while (status == CSP_OK && done < n) {
+        csp_chan_lock(chan);
+        /* fx holds one displaced value: with a drop policy free it, outside the lock, before the next. */
+        while (done < n && fx->one.kind == CSP_MSG_EMPTY &&
+               (status = send_locked(chan, c->end, &msgs[done], fx)) == CSP_OK)
+            done++;
+        csp_chan_unlock(chan);
+        if (status == CSP_OK && done < n)
+            csp_effects_run(fx);
+    }
+    *p_done = done;
+    return status;
+}
+
+csp_status csp_chan_try_recv_many(csp_case *c, csp_msg *msgs, size_t n, size_t *p_done, csp_effects *fx)
+{
+    csp_status status = CSP_OK;
+    size_t done = 0;
+    csp_chan_lock(c->chan);
+    while (done < n && (status = recv_locked(c->chan, c->end, &msgs[done], fx)) == CSP_OK)
+        done++;
+    csp_chan_unlock(c->chan);
+    *p_done = done;
+    return status;
+}
+
+void csp_chan_give_back(csp_chan *chan, csp_msg *msg, csp_effects *fx)
+{
+    csp_chan_lock(chan);
+    csp_case *receiver;
+    if (chan->receivers == 0) {
+        csp_msg_move(&fx->one, msg);
+        chan->counts.discarded++;
+        chan->counts.received--;
+    }
+    else if ((receiver = claim_first(&chan->receivers_waiting)) != NULL) {
+        csp_msg_move(&receiver->msg, msg);
+        fire(receiver, CSP_OK, fx);
+    }
+    else {
+        chan->counts.received--;
+        if (!csp_queue_push_front(&chan->buffer, msg)) {
+            csp_msg_move(&fx->one, msg); /* out of memory, and nobody to tell: counted, at least */
+            chan->counts.discarded++;
+        }
+    }
+    csp_chan_unlock(chan);
+}
+
+/* --- timers --- */
+
+void csp_timer_fire(csp_chan *chan, csp_time now, csp_effects *fx)
+{
+    csp_chan_lock(chan);
+    csp_case *receiver;
+    if (csp_chan_due(chan) <= now && (receiver = claim_first(&chan->receivers_waiting)) != NULL) {
+        timer_take_locked(chan, now, &receiver->msg); /* due, and the lock is held: it succeeds */
+        fire(receiver, CSP_OK, fx);
+        if (chan->senders == 0)
+            fire_all(&chan->receivers_waiting, CSP_END, fx);
+    }
+    csp_chan_unlock(chan);
+}
+
+/* --- looking --- */
+
+void csp_chan_inspect(csp_chan *chan, csp_chan_info *p_info)
+{
+    csp_chan_lock(chan);
+    p_info->counts = chan->counts;
+    p_info->buffered = chan->buffer.length;
+    p_info->waiting_senders = chan->senders_waiting.length;
+    p_info->waiting_receivers = chan->receivers_waiting.length;
+    p_info->senders = chan->senders;
+    p_info->receivers = chan->receivers;
+    p_info->closed = chan->closed;
+    csp_chan_unlock(chan);
+}

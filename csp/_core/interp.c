@@ -1,0 +1,247 @@
+/* The record of an interpreter: its handles, leases and waits, and what its death does. */
+#include "interp.h"
+
+#include "mem.h"
+#include "registry.h"
+
+csp_interp *csp_interp_new(int64_t id, bool is_main)
+{
+    csp_interp *interp = csp_raw_calloc(1, sizeof *interp);
+    if (interp == NULL)
+        return NULL;
+    csp_lock_init(&interp->lock, CSP_RANK_INTERP, (uint64_t)id);
+    interp->id = id;
+    interp->is_main = is_main;
+    atomic_init(&interp->refs, 1);
+    csp_registry_add_interp(interp);
+    return interp;
+}
+
+void csp_interp_incref(csp_interp *interp)
+{
+    atomic_fetch_add_explicit(&interp->refs, 1, memory_order_relaxed); /* the caller has one: nothing to order */
+}
+
+void csp_interp_decref(csp_interp *interp)
+{
+    /* Release our writes to, and acquire those of, whoever drops the last one. */
+    if (atomic_fetch_sub_explicit(&interp->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    csp_registry_remove_interp(interp);
+    csp_msg_clear(&interp->exit_cause);
+    csp_raw_free(interp);
+}
+
+/* --- what it owns --- */
+
+void csp_interp_add_end(csp_interp *interp, csp_end *end)
+{
+    csp_lock_acquire(&interp->lock);
+    end->prev = NULL;
+    end->next = interp->ends;
+    if (interp->ends != NULL)
+        interp->ends->prev = end;
+    interp->ends = end;
+    csp_lock_release(&interp->lock);
+}
+
+static void unlink_end_locked(csp_interp *interp, csp_end *end)
+{
+    if (end->prev == NULL && interp->ends != end)
+        return; /* not listed: taken over by csp_interp_died */
+    *(end->prev != NULL ? &end->prev->next : &interp->ends) = end->next;
+    if (end->next != NULL)
+        end->next->prev = end->prev;
+    end->next = end->prev = NULL;
+}
+
+void csp_interp_remove_end(csp_interp *interp, csp_end *end)
+{
+    csp_lock_acquire(&interp->lock);
+    unlink_end_locked(interp, end);
+    csp_lock_release(&interp->lock);
+}
+
+bool csp_interp_add_lease(csp_interp *interp, csp_lease *lease)
+{
+    csp_lock_acquire(&interp->lock);
+    bool alive = !interp->dead;
+    if (alive) {
+        lease->open = true;
+        lease->prev = NULL;
+        lease->next = interp->leases;
+        if (interp->leases != NULL)
+            interp->leases->prev = lease;
+        interp->leases = lease;
+    }
+    csp_lock_release(&interp->lock);
+    return alive;
+}
+
+static bool settle_lease_locked(csp_interp *interp, csp_lease *lease)
+{
+    if (!lease->open)
+        return false;
+    lease->open = false;
+    *(lease->prev != NULL ? &lease->prev->next : &interp->leases) = lease->next;
+    if (lease->next != NULL)
+        lease->next->prev = lease->prev;
+    return true;
+}
+
+bool csp_interp_remove_lease(csp_interp *interp, csp_lease *lease)
+{
+    csp_lock_acquire(&interp->lock);
+    bool was_open = settle_lease_locked(interp, lease);
+    csp_lock_release(&interp->lock);
+    return was_open;
+}
+
+/* --- waits --- */
+
+static csp_status check_locked(csp_interp *interp)
+{
+    switch (atomic_load_explicit(&interp->cancel, memory_order_relaxed)) { /* written under the lock we hold */
+    case CSP_RUNNING:
+    case CSP_STOP_DELIVERED:
+        return CSP_OK;
+    case CSP_STOP_ASKED:
+        atomic_store_explicit(&interp->cancel, CSP_STOP_DELIVERED, memory_order_relaxed); /* as above */
+        return CSP_STOPPED;
+    default:
+        return CSP_KILLED;
+    }
+}
+
+csp_status csp_interp_check(csp_interp *interp)
+{
+    csp_lock_acquire(&interp->lock);
+    csp_status status = check_locked(interp);
+    csp_lock_release(&interp->lock);
+    return status;
+}
+
+csp_status csp_interp_enter_wait(csp_interp *interp, csp_waiter *waiter)
+{
+    csp_lock_acquire(&interp->lock);
+    csp_status status = interp->dead ? CSP_KILLED : check_locked(interp);
+    if (status == CSP_OK) {
+        waiter->parked = true;
+        waiter->prev_parked = NULL;
+        waiter->next_parked = interp->parked;
+        if (interp->parked != NULL)
+            interp->parked->prev_parked = waiter;
+        interp->parked = waiter;
+    }
+    csp_lock_release(&interp->lock);
+    return status;
+}
+
+void csp_interp_leave_wait(csp_interp *interp, csp_waiter *waiter)
+{
+    csp_lock_acquire(&interp->lock);
+    if (waiter->parked) {
+        *(waiter->prev_parked != NULL ? &waiter->prev_parked->next_parked : &interp->parked) = waiter->next_parked;
+        if (waiter->next_parked != NULL)
+            waiter->next_parked->prev_parked = waiter->prev_parked;
+        waiter->parked = false;
+    }
+    csp_lock_release(&interp->lock);
+}
+
+/* Claim every sleeping wait for `status`.  The waiters stay listed: a waiter leaves by itself, under the lock. */
+static bool break_off_locked(csp_interp *interp, csp_status status, csp_effects *fx)
+{
+    bool any = false;
+    for (csp_waiter *w = interp->parked; w != NULL; w = w->next_parked) {
+        if (!csp_waiter_claim(w))
+            continue;
+        w->status = status;
+        w->fired = NULL;
+        csp_effects_add_wake(fx, w);
+        any = true;
+    }
+    return any;
+}
+
+void csp_interp_cancel(csp_interp *interp, csp_cancel how)
+{
+    csp_effects fx;
+    csp_effects_init(&fx);
+    csp_lock_acquire(&interp->lock);
+    if (how > atomic_load_explicit(&interp->cancel, memory_order_relaxed)) { /* written under the lock we hold */
+        csp_status status = how == CSP_STOP_ASKED ? CSP_STOPPED : CSP_KILLED;
+        bool any = break_off_locked(interp, status, &fx);
+        if (how == CSP_STOP_ASKED && any)
+            how = CSP_STOP_DELIVERED;
+        atomic_store_explicit(&interp->cancel, how, memory_order_relaxed); /* read again under the lock */
+    }
+    csp_lock_release(&interp->lock);
+    csp_effects_run(&fx);
+}
+
+/* --- the end --- */
+
+void csp_interp_set_exit_cause(csp_interp *interp, csp_msg *cause)
+{
+    csp_msg old;
+    csp_lock_acquire(&interp->lock);
+    csp_msg_move(&old, &interp->exit_cause);
+    csp_msg_move(&interp->exit_cause, cause);
+    atomic_store_explicit(&interp->has_exit_cause, interp->exit_cause.kind != CSP_MSG_EMPTY, memory_order_relaxed);
+    csp_lock_release(&interp->lock);
+    csp_msg_clear(&old);
+}
+
+void csp_interp_copy_exit_cause(csp_interp *interp, csp_msg *to)
+{
+    if (!atomic_load_explicit(&interp->has_exit_cause, memory_order_relaxed)) /* set by the interpreter's own thread, or before its end */
+        return;
+    csp_lock_acquire(&interp->lock);
+    if (!csp_msg_clone(to, &interp->exit_cause))
+        to->kind = CSP_MSG_EMPTY;
+    csp_lock_release(&interp->lock);
+}
+
+static void return_lease(csp_lease *lease)
+{
+    csp_effects fx;
+    csp_effects_init(&fx);
+    csp_chan_give_back(lease->chan, &lease->msg, &fx);
+    if (lease->chan->local)
+        csp_effects_forget(&fx);
+    csp_effects_run(&fx);
+    csp_chan_decref(lease->chan);
+    csp_raw_free(lease);
+}
+
+void csp_interp_died(csp_interp *interp, csp_msg *cause)
+{
+    if (cause != NULL)
+        csp_interp_set_exit_cause(interp, cause);
+    csp_interp_cancel(interp, CSP_FENCED);
+    csp_lock_acquire(&interp->lock);
+    interp->dead = true;
+    csp_lock_release(&interp->lock);
+    /* Leases first: a value may go back to a channel whose other receivers take it, before our own end of it closes. */
+    for (;;) {
+        csp_lock_acquire(&interp->lock);
+        csp_lease *lease = interp->leases;
+        if (lease != NULL)
+            settle_lease_locked(interp, lease);
+        csp_lock_release(&interp->lock);
+        if (lease == NULL)
+            break;
+        return_lease(lease);
+    }
+    for (;;) {
+        csp_lock_acquire(&interp->lock);
+        csp_end *end = interp->ends;
+        if (end != NULL)
+            unlink_end_locked(interp, end);
+        csp_lock_release(&interp->lock);
+        if (end == NULL)
+            break;
+        csp_end_abandon(end);
+    }
+}

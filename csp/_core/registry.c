@@ -1,0 +1,95 @@
+/* The process-wide tables.  Their locks are the last in the order but for the pools'. */
+#include "registry.h"
+
+#ifndef _WIN32
+#include <pthread.h>
+#endif
+
+_Atomic uint32_t csp_fork_generation; /* process-wide; relaxed everywhere: changes only while one thread exists */
+
+static csp_lock table_lock;         /* process-wide; rank REGISTRY, zero is a free lock */
+static csp_chan *channels;          /* process-wide; guarded by table_lock */
+static csp_interp *interpreters;    /* process-wide; guarded by table_lock */
+static long nchannels, ninterpreters; /* process-wide; guarded by table_lock */
+static _Atomic uint64_t last_chan_id; /* process-wide; relaxed: only uniqueness counts */
+
+static void lock_table(void)
+{
+#ifdef CSP_DEBUG_LOCKS
+    table_lock.rank = CSP_RANK_REGISTRY; /* the same value every time */
+#endif
+    csp_lock_acquire(&table_lock);
+}
+
+uint64_t csp_registry_add_chan(csp_chan *chan)
+{
+    uint64_t id = 1 + atomic_fetch_add_explicit(&last_chan_id, 1, memory_order_relaxed);
+    lock_table();
+    chan->next_registered = channels;
+    chan->prev_registered = &channels;
+    if (channels != NULL)
+        channels->prev_registered = &chan->next_registered;
+    channels = chan;
+    nchannels++;
+    csp_lock_release(&table_lock);
+    return id;
+}
+
+void csp_registry_remove_chan(csp_chan *chan)
+{
+    lock_table();
+    *chan->prev_registered = chan->next_registered;
+    if (chan->next_registered != NULL)
+        chan->next_registered->prev_registered = chan->prev_registered;
+    nchannels--;
+    csp_lock_release(&table_lock);
+}
+
+void csp_registry_add_interp(csp_interp *interp)
+{
+    lock_table();
+    interp->prev = NULL;
+    interp->next = interpreters;
+    if (interpreters != NULL)
+        interpreters->prev = interp;
+    interpreters = interp;
+    ninterpreters++;
+    csp_lock_release(&table_lock);
+}
+
+void csp_registry_remove_interp(csp_interp *interp)
+{
+    lock_table();
+    *(interp->prev != NULL ? &interp->prev->next : &interpreters) = interp->next;
+    if (interp->next != NULL)
+        interp->next->prev = interp->prev;
+    ninterpreters--;
+    csp_lock_release(&table_lock);
+}
+
+void csp_registry_census(csp_census *p_census)
+{
+    lock_table();
+    p_census->channels = nchannels;
+    p_census->interpreters = ninterpreters;
+    csp_lock_release(&table_lock);
+    p_census->blobs = csp_blobs_live();
+    p_census->blocks = csp_blocks_live();
+}
+
+#ifndef _WIN32
+static void after_fork_in_child(void)
+{
+    atomic_fetch_add_explicit(&csp_fork_generation, 1, memory_order_relaxed);
+    csp_lock_init(&table_lock, CSP_RANK_REGISTRY, 0);
+    csp_pool_after_fork();
+}
+
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void install(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
+
+void csp_registry_install_fork_handler(void) { pthread_once(&fork_once, install); }
+#else
+void csp_registry_install_fork_handler(void) {}
+#endif

@@ -1,0 +1,198 @@
+/* Select: a first look without locks, the locked poll, enqueue, dequeue. */
+#include "select.h"
+
+#include <stdlib.h>
+
+/* --- order and choice --- */
+
+static int by_id(const void *a, const void *b)
+{
+    uint64_t x = (*(csp_case *const *)a)->chan->id, y = (*(csp_case *const *)b)->chan->id;
+    return x < y ? -1 : x > y;
+}
+
+void csp_select_prepare(csp_select *sel)
+{
+    uint32_t n = 0;
+    sel->has_timers = false;
+    for (uint32_t i = 0; i < sel->ncases; i++) {
+        csp_case *c = &sel->cases[i];
+        if (c->chan == NULL)
+            continue;
+        if (c->chan->timer != CSP_NO_TIMER)
+            sel->has_timers = true;
+        sel->order[n++] = c;
+    }
+    sel->norder = n;
+    /* Channels mostly come in the order of their making: then insertion is linear. */
+    if (n > 32) {
+        qsort(sel->order, n, sizeof *sel->order, by_id);
+        return;
+    }
+    for (uint32_t i = 1; i < n; i++) {
+        csp_case *c = sel->order[i];
+        uint32_t j = i;
+        for (; j > 0 && sel->order[j - 1]->chan->id > c->chan->id; j--)
+            sel->order[j] = sel->order[j - 1];
+        sel->order[j] = c;
+    }
+}
+
+/* xorshift32, then a multiply-shift: uniform below n up to 2^-32. */
+static uint32_t random_below(csp_select *sel, uint32_t n)
+{
+    uint32_t x = sel->random ? sel->random : 0x9E3779B9u;
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    sel->random = x;
+    return (uint32_t)(((uint64_t)x * n) >> 32);
+}
+
+/* Would the case complete at once, as far as can be told without the lock? */
+static bool looks_ready(csp_case *c, csp_time *p_now)
+{
+    csp_chan *chan = c->chan;
+    /* Relaxed: a wrong answer is corrected by trying, or by the locked poll. */
+    if (atomic_load_explicit(&chan->hint, memory_order_relaxed) & c->dir)
+        return true;
+    if (c->end != NULL && atomic_load_explicit(&c->end->closed, memory_order_relaxed))
+        return true;
+    if (chan->timer == CSP_NO_TIMER || c->dir != CSP_RECV)
+        return false;
+    if (*p_now == 0)
+        *p_now = csp_now();
+    return csp_chan_due(chan) <= *p_now;
+}
+
+/* One of the cases that look ready: the first, or one at random with equal chances; NULL if none does. */
+static csp_case *choose(csp_select *sel)
+{
+    csp_case *chosen = NULL;
+    csp_time now = 0;
+    uint32_t ready = 0;
+    for (uint32_t i = 0; i < sel->ncases; i++) {
+        csp_case *c = &sel->cases[i];
+        if (c->chan == NULL || !looks_ready(c, &now))
+            continue;
+        if (sel->priority)
+            return c;
+        /* Keep the k-th ready case with probability 1/k: uniform in one pass. */
+        if (++ready == 1 || random_below(sel, ready) == 0)
+            chosen = c;
+    }
+    return chosen;
+}
+
+/* --- the poll --- */
+
+#define QUICK_TRIES 4
+
+/* What looks ready is tried under its own lock; that it fires is then decided at that instant. */
+static csp_status try_quick(csp_select *sel, csp_case **p_fired, csp_effects *fx)
+{
+    for (int i = 0; i < QUICK_TRIES; i++) {
+        csp_case *c = choose(sel);
+        if (c == NULL)
+            return CSP_PENDING;
+        csp_status status = csp_chan_try(c, fx);
+        if (status != CSP_PENDING) {
+            *p_fired = c;
+            return status;
+        }
+    }
+    return CSP_PENDING;
+}
+
+static void lock_all(csp_select *sel)
+{
+    csp_chan *last = NULL;
+    for (uint32_t i = 0; i < sel->norder; i++) {
+        csp_chan *chan = sel->order[i]->chan;
+        if (chan != last) /* a channel may stand in several cases */
+            csp_chan_lock(chan);
+        last = chan;
+    }
+}
+
+static void unlock_all(csp_select *sel)
+{
+    csp_chan *last = NULL;
+    for (uint32_t i = sel->norder; i-- > 0;) {
+        csp_chan *chan = sel->order[i]->chan;
+        if (chan != last)
+            csp_chan_unlock(chan);
+        last = chan;
+    }
+}
+
+/* All locked: try the cases, each once, in order or in random order, until one does not want to wait. */
+static csp_status try_locked(csp_select *sel, csp_case **p_fired, csp_effects *fx)
+{
+    uint32_t n = sel->ncases;
+    /* A random start and a step with no common divisor visit each once; among several ready ones the start decides.
+     * This pass seldom finds anything (the quick one did), so the slight bias does not show. */
+    uint32_t at = sel->priority ? 0 : random_below(sel, n);
+    for (uint32_t i = 0; i < n; i++, at = at + 1 == n ? 0 : at + 1) {
+        csp_case *c = &sel->cases[at];
+        if (c->chan == NULL)
+            continue;
+        csp_status status = csp_chan_try_locked(c, fx);
+        if (status != CSP_PENDING) {
+            *p_fired = c;
+            return status;
+        }
+    }
+    return CSP_PENDING;
+}
+
+csp_status csp_select_try(csp_select *sel, csp_case **p_fired, csp_effects *fx)
+{
+    csp_status status = try_quick(sel, p_fired, fx);
+    if (status != CSP_PENDING || sel->norder == 0)
+        return status;
+    lock_all(sel);
+    status = try_locked(sel, p_fired, fx);
+    unlock_all(sel);
+    return status;
+}
+
+csp_status csp_select_start(csp_select *sel, csp_waiter *waiter, csp_case **p_fired, csp_effects *fx)
+{
+    csp_status status = try_quick(sel, p_fired, fx);
+    if (status != CSP_PENDING)
+        return status;
+    /* Pass 1: lock all, in ascending id.  Pass 2: poll. */
+    lock_all(sel);
+    status = sel->norder > 0 ? try_locked(sel, p_fired, fx) : CSP_PENDING;
+    if (status == CSP_PENDING) {
+        /* Pass 3: enqueue.  Only now can anybody claim the waiter, so it never pairs with itself. */
+        for (uint32_t i = 0; i < sel->ncases; i++) {
+            csp_case *c = &sel->cases[i];
+            if (c->chan == NULL)
+                continue;
+            c->waiter = waiter;
+            csp_waitq_push(c->dir == CSP_SEND ? &c->chan->senders_waiting : &c->chan->receivers_waiting, c);
+        }
+    }
+    unlock_all(sel);
+    return status;
+}
+
+void csp_select_withdraw(csp_select *sel)
+{
+    /* One lock at a time is enough: whoever finds a case still queued cannot claim its waiter. */
+    for (uint32_t i = 0; i < sel->norder; i++)
+        csp_chan_withdraw(sel->order[i]);
+}
+
+csp_time csp_select_due(csp_select *sel)
+{
+    csp_time due = CSP_NEVER;
+    for (uint32_t i = 0; sel->has_timers && i < sel->norder; i++) {
+        csp_time at = csp_chan_due(sel->order[i]->chan);
+        if (at < due)
+            due = at;
+    }
+    return due;
+}

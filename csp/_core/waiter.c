@@ -1,0 +1,190 @@
+/* Claim, finish, park, cancel; the FIFO of cases; what is left to do after unlocking. */
+#include "waiter.h"
+
+#include "chan.h"
+#include "interp.h"
+#include "loop.h"
+
+/* How long a wait spins at most before it sleeps: about what waking an idle core costs (competitive spinning). */
+#define SPIN_NS 20000
+#define SPIN_LOOK 64 /* pauses between two looks at the clock */
+
+void csp_waiter_init(csp_waiter *waiter, struct csp_interp *interp, csp_case *cases, uint32_t ncases)
+{
+    atomic_init(&waiter->state, CSP_WAITING);
+    waiter->status = CSP_PENDING;
+    waiter->fired = NULL;
+    waiter->loop = NULL;
+    waiter->interp = interp;
+    waiter->parked = false;
+    waiter->cases = cases;
+    waiter->ncases = ncases;
+    waiter->deadline = CSP_NEVER;
+    for (uint32_t i = 0; i < ncases; i++)
+        cases[i].waiter = waiter;
+}
+
+bool csp_waiter_claim(csp_waiter *waiter)
+{
+    /* Acquire pairs with nothing that matters yet; release is finish's business.  ASLEEP must be kept, hence the loop. */
+    uint32_t state = atomic_load_explicit(&waiter->state, memory_order_relaxed);
+    while ((state & ~CSP_ASLEEP) == CSP_WAITING) {
+        if (atomic_compare_exchange_weak_explicit(&waiter->state, &state, (state & CSP_ASLEEP) | CSP_CLAIMED,
+                                                  memory_order_acquire, memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+void csp_waiter_finish(csp_waiter *waiter)
+{
+    struct csp_loop *loop = waiter->loop;
+    /* Release: the outcome must be visible to who sees DONE (acquire in csp_waiter_done). */
+    uint32_t before = atomic_exchange_explicit(&waiter->state, CSP_DONE, memory_order_acq_rel);
+    if (loop != NULL)
+        csp_loop_post(loop, waiter); /* its memory is the loop's, and stays until drained */
+    else if (before & CSP_ASLEEP)
+        csp_futex_wake(&waiter->state); /* only the address: the sleeper may be gone (L4) */
+}
+
+/* Sleep a little at a time until somebody else's claim is finished; that takes nanoseconds unless it was preempted. */
+static void await_claimer(csp_waiter *waiter)
+{
+    for (int i = 0; i < 200 && !csp_waiter_done(waiter); i++)
+        csp_pause();
+    while (!csp_waiter_done(waiter)) {
+        uint32_t claimed = CSP_CLAIMED;
+        /* Relaxed: the sleep re-reads the word; the data is ordered by csp_waiter_done. */
+        if (atomic_compare_exchange_strong_explicit(&waiter->state, &claimed, CSP_CLAIMED | CSP_ASLEEP,
+                                                    memory_order_relaxed, memory_order_relaxed) ||
+            claimed == (CSP_CLAIMED | CSP_ASLEEP))
+            csp_futex_wait(&waiter->state, CSP_CLAIMED | CSP_ASLEEP, CSP_NEVER);
+    }
+}
+
+bool csp_waiter_cancel(csp_waiter *waiter)
+{
+    if (csp_waiter_claim(waiter))
+        return true;
+    if (waiter->loop == NULL)
+        await_claimer(waiter);
+    return false;
+}
+
+/* True if it was done within the spin.  Ends early when the interpreter is being stopped. */
+static bool spin_until_done(csp_waiter *waiter, csp_time deadline)
+{
+    csp_time until = csp_now() + SPIN_NS;
+    if (deadline < until)
+        until = deadline;
+    do {
+        for (int i = 0; i < SPIN_LOOK; i++) {
+            if (csp_waiter_done(waiter))
+                return true;
+            csp_pause();
+        }
+        /* Relaxed: csp_interp_enter_wait looks again under the lock. */
+        if (waiter->interp != NULL &&
+            atomic_load_explicit(&waiter->interp->cancel, memory_order_relaxed) != CSP_RUNNING)
+            return false;
+    } while (csp_now() < until);
+    return false;
+}
+
+static csp_status sleep_until_done(csp_waiter *waiter, csp_time deadline)
+{
+    for (;;) {
+        uint32_t state = atomic_load_explicit(&waiter->state, memory_order_acquire); /* pairs with finish */
+        if (state & CSP_DONE)
+            return CSP_OK;
+        if (!(state & CSP_ASLEEP)) {
+            /* Relaxed: only announces the sleep; futex_wait compares the word again. */
+            if (!atomic_compare_exchange_strong_explicit(&waiter->state, &state, state | CSP_ASLEEP,
+                                                         memory_order_relaxed, memory_order_relaxed))
+                continue;
+            state |= CSP_ASLEEP;
+        }
+        csp_sleep slept = csp_futex_wait(&waiter->state, state, deadline);
+        if (slept == CSP_WOKEN || csp_waiter_done(waiter))
+            continue;
+        if (slept == CSP_SLEPT_OUT)
+            return CSP_TIMEOUT;
+        return CSP_INTERRUPTED;
+    }
+}
+
+csp_status csp_waiter_park(csp_waiter *waiter, csp_time deadline, csp_spin *spin)
+{
+    if (csp_waiter_done(waiter))
+        return CSP_OK;
+    if (csp_spin_begin(spin)) {
+        bool paid = spin_until_done(waiter, deadline);
+        csp_spin_end(spin, paid);
+        if (paid)
+            return CSP_OK;
+    }
+    if (waiter->interp != NULL) {
+        csp_status refused = csp_interp_enter_wait(waiter->interp, waiter);
+        if (refused != CSP_OK) {
+            if (csp_waiter_claim(waiter)) {
+                waiter->status = refused;
+                csp_waiter_finish(waiter);
+            }
+            else {
+                await_claimer(waiter);
+            }
+            return CSP_OK;
+        }
+    }
+    csp_status status = sleep_until_done(waiter, deadline);
+    if (waiter->interp != NULL)
+        csp_interp_leave_wait(waiter->interp, waiter);
+    return status;
+}
+
+/* --- the FIFO of cases --- */
+
+void csp_waitq_push(csp_waitq *queue, csp_case *c)
+{
+    c->next = NULL;
+    c->prev = queue->tail;
+    if (queue->tail != NULL)
+        queue->tail->next = c;
+    else
+        queue->head = c;
+    queue->tail = c;
+    queue->length++;
+    c->queued = true;
+}
+
+void csp_waitq_remove(csp_waitq *queue, csp_case *c)
+{
+    if (!c->queued)
+        return; /* Go issue 2075: removing a removed last node corrupts the queue */
+    *(c->prev != NULL ? &c->prev->next : &queue->head) = c->next;
+    *(c->next != NULL ? &c->next->prev : &queue->tail) = c->prev;
+    queue->length--;
+    c->queued = false;
+}
+
+/* --- effects --- */
+
+void csp_effects_forget(csp_effects *fx)
+{
+    fx->one.kind = CSP_MSG_EMPTY;
+    for (csp_segment *segment = fx->values; segment != NULL; segment = segment->next)
+        segment->first = segment->last = 0;
+}
+
+void csp_effects_run_slow(csp_effects *fx)
+{
+    csp_waiter *waiter = fx->wake;
+    while (waiter != NULL) {
+        csp_waiter *next = waiter->next_wake; /* read before finish: afterwards the waiter may be gone (L4) */
+        csp_waiter_finish(waiter);
+        waiter = next;
+    }
+    csp_msg_clear(&fx->one);
+    csp_segments_free(fx->values);
+    csp_effects_init(fx);
+}
