@@ -126,6 +126,7 @@ csp_end *csp_end_new(csp_chan *chan, uint8_t dir, struct csp_interp *interp)
         return NULL;
     csp_chan_incref(chan);
     end->chan = chan;
+    atomic_init(&end->refs, 1);
     end->dir = dir;
     end->interp = interp;
     end->fork_generation = atomic_load_explicit(&csp_fork_generation, memory_order_relaxed); /* changes only in fork */
@@ -175,6 +176,20 @@ void csp_end_close(csp_end *end, csp_effects *fx)
     csp_msg_clear(&cause);
 }
 
+void csp_end_incref(csp_end *end)
+{
+    atomic_fetch_add_explicit(&end->refs, 1, memory_order_relaxed); /* the caller has one, or the list's lock */
+}
+
+void csp_end_decref(csp_end *end)
+{
+    /* Release our use of it to, and acquire that of, whoever drops the last one. */
+    if (atomic_fetch_sub_explicit(&end->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    csp_chan_decref(end->chan);
+    csp_raw_free(end);
+}
+
 static bool foreign(csp_end *end) /* made before a fork, in the parent */
 {
     return end->fork_generation != atomic_load_explicit(&csp_fork_generation, memory_order_relaxed);
@@ -192,8 +207,7 @@ static void end_drop(csp_end *end, bool forget_objects)
     if (forget_objects && end->chan->local)
         csp_effects_forget(&fx);
     csp_effects_run(&fx);
-    csp_chan_decref(end->chan);
-    csp_raw_free(end);
+    csp_end_decref(end);
 }
 
 void csp_end_free(csp_end *end) { end_drop(end, false); }

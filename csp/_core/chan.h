@@ -63,9 +63,11 @@ typedef struct csp_end {
     csp_chan *chan;            /* immutable, counted */
     struct csp_interp *interp; /* immutable; NULL in flight */
     struct csp_end *next, *prev; /* guarded by interp->lock */
+    _Atomic uint32_t refs;     /* acquire-release in decref: its owner, and csp_interp_died while at work on it */
     uint32_t fork_generation;  /* immutable: csp_fork_generation at birth */
     uint8_t dir;               /* immutable: CSP_SEND, CSP_RECV or both */
     _Atomic bool closed;       /* set under chan->lock; relaxed look outside it is repeated inside */
+    bool given_up;             /* guarded by interp->lock: closed by the death of its interpreter */
     uint8_t counted;           /* guarded by chan->lock: the sides it still counts for, as CSP_SEND | CSP_RECV */
 } csp_end;
 
@@ -87,7 +89,9 @@ csp_end *csp_end_new(csp_chan *chan, uint8_t dir, struct csp_interp *interp);
 void csp_end_close(csp_end *end, csp_effects *fx);
 /* Close if open, and free.  No lock held; for a local channel its interpreter is attached. */
 void csp_end_free(csp_end *end);
-/* The same for a handle whose interpreter is gone: values of a local channel are forgotten, not freed. */
+void csp_end_incref(csp_end *end);
+void csp_end_decref(csp_end *end); /* the last one frees the memory; it is closed and unlisted by then */
+/* As csp_end_free, for a handle whose interpreter is gone: values of a local channel are forgotten, not freed. */
 void csp_end_abandon(csp_end *end);
 /* Close the channel for everyone, through `end` (may be NULL).  `cause` is moved in if it is the first close; it may be NULL.
  * True for the call that closed it. */

@@ -67,7 +67,7 @@ bool csp_interp_add_lease(csp_interp *interp, csp_lease *lease)
     csp_lock_acquire(&interp->lock);
     bool alive = !interp->dead;
     if (alive) {
-        lease->open = true;
+        lease->open = lease->listed = true;
         lease->prev = NULL;
         lease->next = interp->leases;
         if (interp->leases != NULL)
@@ -78,23 +78,29 @@ bool csp_interp_add_lease(csp_interp *interp, csp_lease *lease)
     return alive;
 }
 
-static bool settle_lease_locked(csp_interp *interp, csp_lease *lease)
-{
-    if (!lease->open)
-        return false;
-    lease->open = false;
-    *(lease->prev != NULL ? &lease->prev->next : &interp->leases) = lease->next;
-    if (lease->next != NULL)
-        lease->next->prev = lease->prev;
-    return true;
-}
-
 bool csp_interp_remove_lease(csp_interp *interp, csp_lease *lease)
 {
     csp_lock_acquire(&interp->lock);
-    bool was_open = settle_lease_locked(interp, lease);
+    bool was_open = lease->open;
+    lease->open = false;
+    if (lease->listed) {
+        *(lease->prev != NULL ? &lease->prev->next : &interp->leases) = lease->next;
+        if (lease->next != NULL)
+            lease->next->prev = lease->prev;
+        lease->listed = false;
+    }
     csp_lock_release(&interp->lock);
     return was_open;
+}
+
+void csp_lease_return(csp_lease *lease, bool attached)
+{
+    csp_effects fx;
+    csp_effects_init(&fx);
+    csp_chan_give_back(lease->chan, &lease->msg, &fx);
+    if (lease->chan->local && !attached)
+        csp_effects_forget(&fx);
+    csp_effects_run(&fx);
 }
 
 /* --- waits --- */
@@ -203,19 +209,39 @@ void csp_interp_copy_exit_cause(csp_interp *interp, csp_msg *to)
     csp_lock_release(&interp->lock);
 }
 
-static void return_lease(csp_lease *lease)
+/* Take the value of a lease that is still open out of it; its Python object, or csp_interp_reap, frees the rest. */
+static bool take_open_lease(csp_interp *interp, csp_lease *taken)
 {
-    csp_effects fx;
-    csp_effects_init(&fx);
-    csp_chan_give_back(lease->chan, &lease->msg, &fx);
-    if (lease->chan->local)
-        csp_effects_forget(&fx);
-    csp_effects_run(&fx);
-    csp_chan_decref(lease->chan);
-    csp_raw_free(lease);
+    csp_lock_acquire(&interp->lock);
+    csp_lease *lease = interp->leases;
+    while (lease != NULL && !lease->open)
+        lease = lease->next;
+    if (lease != NULL) {
+        lease->open = false;
+        csp_chan_incref(lease->chan); /* the Python object may drop its own any moment */
+        taken->chan = lease->chan;
+        csp_msg_move(&taken->msg, &lease->msg);
+    }
+    csp_lock_release(&interp->lock);
+    return lease != NULL;
 }
 
-void csp_interp_died(csp_interp *interp, csp_msg *cause)
+/* A handle still open, with a reference: its Python object may free it any moment. */
+static csp_end *take_open_end(csp_interp *interp)
+{
+    csp_lock_acquire(&interp->lock);
+    csp_end *end = interp->ends;
+    while (end != NULL && end->given_up)
+        end = end->next;
+    if (end != NULL) {
+        end->given_up = true;
+        csp_end_incref(end);
+    }
+    csp_lock_release(&interp->lock);
+    return end;
+}
+
+void csp_interp_died(csp_interp *interp, csp_msg *cause, bool attached)
 {
     if (cause != NULL)
         csp_interp_set_exit_cause(interp, cause);
@@ -224,24 +250,31 @@ void csp_interp_died(csp_interp *interp, csp_msg *cause)
     interp->dead = true;
     csp_lock_release(&interp->lock);
     /* Leases first: a value may go back to a channel whose other receivers take it, before our own end of it closes. */
-    for (;;) {
-        csp_lock_acquire(&interp->lock);
+    csp_lease lease;
+    while (take_open_lease(interp, &lease)) {
+        csp_lease_return(&lease, attached);
+        csp_chan_decref(lease.chan);
+    }
+    csp_end *end;
+    while ((end = take_open_end(interp)) != NULL) {
+        csp_effects fx;
+        csp_effects_init(&fx);
+        csp_end_close(end, &fx);
+        if (end->chan->local && !attached)
+            csp_effects_forget(&fx);
+        csp_effects_run(&fx);
+        csp_end_decref(end);
+    }
+}
+
+void csp_interp_reap(csp_interp *interp)
+{
+    while (interp->leases != NULL) { /* nobody else can reach the lists now */
         csp_lease *lease = interp->leases;
-        if (lease != NULL)
-            settle_lease_locked(interp, lease);
-        csp_lock_release(&interp->lock);
-        if (lease == NULL)
-            break;
-        return_lease(lease);
+        csp_interp_remove_lease(interp, lease);
+        csp_chan_decref(lease->chan);
+        csp_raw_free(lease);
     }
-    for (;;) {
-        csp_lock_acquire(&interp->lock);
-        csp_end *end = interp->ends;
-        if (end != NULL)
-            unlink_end_locked(interp, end);
-        csp_lock_release(&interp->lock);
-        if (end == NULL)
-            break;
-        csp_end_abandon(end);
-    }
+    while (interp->ends != NULL)
+        csp_end_abandon(interp->ends);
 }

@@ -11,13 +11,15 @@
 
 typedef enum { CSP_RUNNING = 0, CSP_STOP_ASKED, CSP_STOP_DELIVERED, CSP_KILL_ASKED, CSP_FENCED } csp_cancel;
 
-/* A received value that may still go back to its channel. RAW, owned by the Python Lease object. */
+/* A received value that may still go back to its channel. RAW, owned by the Python Lease object; one that is still listed when
+ * its interpreter is gone is freed by csp_interp_reap. */
 typedef struct csp_lease {
     csp_chan *chan;              /* immutable, counted */
     csp_msg msg;                 /* owner interpreter only; empty once settled */
     struct csp_interp *interp;   /* immutable */
     struct csp_lease *next, *prev; /* guarded by interp->lock */
-    bool open;                   /* guarded by interp->lock */
+    bool open;                   /* guarded by interp->lock: the value is neither kept nor given back yet */
+    bool listed;                 /* guarded by interp->lock: on the interpreter's list */
 } csp_lease;
 
 typedef struct csp_interp {
@@ -29,7 +31,7 @@ typedef struct csp_interp {
     _Atomic bool has_exit_cause; /* set under lock; relaxed look outside it: saves the lock while the interpreter lives */
     bool swallow_stop;           /* guarded by lock: trap_stop, a stop only fires the `stopping` channel */
     bool dead;                   /* guarded by lock: no new handle, lease or wait may be entered */
-    csp_end *ends;               /* guarded by lock */
+    csp_end *ends;               /* guarded by lock; stay listed when closed, until freed */
     csp_lease *leases;           /* guarded by lock */
     csp_waiter *parked;          /* guarded by lock: waiters of its sleeping threads, and all of its event loops */
     csp_msg exit_cause;          /* guarded by lock: becomes the cause of channels whose last sender dies with it */
@@ -47,9 +49,14 @@ void csp_interp_cancel(csp_interp *interp, csp_cancel how);
 /* What a wait about to begin must answer: CSP_OK, CSP_STOPPED (consumed by this call) or CSP_KILLED. */
 csp_status csp_interp_check(csp_interp *interp);
 
-/* The interpreter is gone, or fenced off for good: give up all that it held.  `cause` (moved, may be NULL) becomes the cause of
- * channels that lose their last sender by this.  No lock held.  Idempotent. */
-void csp_interp_died(csp_interp *interp, csp_msg *cause);
+/* The interpreter is ending, gone, or fenced off for good: give up all that it held.  `cause` (moved, may be NULL) becomes the
+ * cause of channels that lose their last sender by this.  Handles are closed and leases returned, but their memory stays:
+ * Python objects may still point to it, and free it as they die.  `attached`: its thread state is, so values of local
+ * channels can be freed; else they are forgotten.  No lock held.  Idempotent. */
+void csp_interp_died(csp_interp *interp, csp_msg *cause, bool attached);
+
+/* No Python object of the interpreter can be reached any more: free the handles and leases that its objects leaked. */
+void csp_interp_reap(csp_interp *interp);
 
 /* From now on a channel that loses its last sender through this interpreter gets a copy of `exit_cause`.  Moves. */
 void csp_interp_set_exit_cause(csp_interp *interp, csp_msg *cause);
@@ -65,5 +72,7 @@ void csp_interp_add_end(csp_interp *interp, csp_end *end);
 void csp_interp_remove_end(csp_interp *interp, csp_end *end);
 bool csp_interp_add_lease(csp_interp *interp, csp_lease *lease); /* false: dead */
 bool csp_interp_remove_lease(csp_interp *interp, csp_lease *lease); /* true: it was still open, the caller settles it */
+/* Give an open lease's value back to its channel; the lease is empty then.  The caller took it by csp_interp_remove_lease. */
+void csp_lease_return(csp_lease *lease, bool attached);
 
 #endif
