@@ -45,8 +45,8 @@ typedef struct csp_blob {
     size_t capacity;  /* bytes at `data` */
     csp_part *parts;  /* RAW array or NULL; owner of the blob only */
     uint32_t nparts, parts_room;
-    struct csp_blob *next_free; /* guarded by the pool's lock while pooled */
-    uint32_t pool_class;        /* immutable: which free list, or CSP_NO_POOL */
+    struct csp_blob *next_free; /* the freeing thread only: those whose parts it has yet to release */
+    uint32_t pool_class;        /* immutable: where its memory goes back to */
     _Alignas(16) unsigned char data[];
 } csp_blob;
 
@@ -100,10 +100,10 @@ void csp_blob_free(csp_blob *blob);
  * ten times warm ones. */
 typedef struct csp_block {
     _Atomic uint32_t refs;       /* acquire-release in decref */
-    uint32_t pool_class;         /* immutable */
+    uint32_t pool_class;         /* immutable: where its memory goes back to */
     size_t size;                 /* immutable until the block is recycled: bytes asked for */
-    struct csp_block *next_free; /* guarded by the pool's lock while pooled */
-    _Alignas(64) unsigned char data[];
+    unsigned char room[48 - 2 * sizeof(size_t)]; /* a free chunk of the pool is laid over the header: msg.c */
+    _Alignas(16) unsigned char data[];
 } csp_block;
 
 csp_block *csp_block_new(size_t size); /* refs = 1; NULL without memory */
@@ -114,6 +114,8 @@ extern const csp_part_ops csp_block_part; /* part.self is a csp_block* */
 /* Bytes now kept in the free lists, for statistics and leak tests; csp_pool_trim gives them back. */
 size_t csp_pool_bytes(void);
 void csp_pool_trim(void);
+/* In the child of a fork, once, by the registry: new locks, empty lists. */
+void csp_pool_after_fork(void);
 
 /* Live messages' blobs and blocks outside the pool: zero when nothing is in flight (leak tests). */
 long csp_blobs_live(void);
