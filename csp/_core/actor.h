@@ -1,8 +1,14 @@
 /* The record of one actor: its name, its mailbox, its end.  Process-wide, RAW and counted, so that it survives the
- * interpreter that made it and the one that runs it.
+ * interpreter that made it and the one that runs it.  An interpreter of csp.interpreters has one too, without a name.
  *
  * Names: registered from spawn until just before the exit is announced; looked up from any interpreter.
- * Monitors: channels of capacity 1 that each get the Exit once and are closed; a monitor made after the fact gets it at once.
+ * Monitors: channels of capacity 1 that each get the Exit once and end; a monitor made after the fact gets it at once.
+ * Lives: one is an OS thread that owns an interpreter of ours (or borrows this one: isolation "thread"); while an
+ * interpreter of ours lives the process must not fork, and its exit has to end it first.
+ *
+ * Reference cycle: the Exit of an actor names the actor, so the message kept here would keep its own record alive.
+ * The references that it holds on its own record are therefore not counted (self_refs); csp_actor_decref gives them back
+ * before it frees the message.
  */
 #ifndef CSP_ACTOR_H
 #define CSP_ACTOR_H
@@ -11,21 +17,104 @@
 
 typedef enum { CSP_ACTOR_STARTING = 0, CSP_ACTOR_ALIVE, CSP_ACTOR_EXITED } csp_actor_state;
 
+/* What an interpreter of csp.interpreters is doing; a true actor is busy all its life. */
+typedef enum { CSP_IDLE = 0, CSP_BUSY, CSP_CLOSING } csp_activity;
+
+struct csp_owner; /* py_interp.h: the thread that runs it */
+
 typedef struct csp_actor {
-    csp_lock lock;            /* rank ACTOR */
-    _Atomic uint32_t refs;    /* acquire-release in decref */
-    uint64_t id;              /* immutable */
-    char *name;               /* immutable, RAW, UTF-8 */
-    uint64_t parent;          /* immutable: id of the actor that spawned it, 0 for none */
-    int state;                /* guarded by lock: csp_actor_state */
-    csp_chan *inbox;          /* immutable, counted: where ref.send goes */
-    csp_chan *stopping;       /* immutable, counted: fires when a stop is asked */
-    struct csp_interp *interp; /* guarded by lock: the interpreter it runs in, counted; NULL before and after */
-    csp_msg exit;             /* guarded by lock: the encoded Exit, once EXITED */
-    csp_chan **monitors;      /* guarded by lock: counted channels */
+    csp_lock lock;             /* rank ACTOR */
+    _Atomic uint32_t refs;     /* acquire-release in decref */
+    uint64_t id;               /* immutable: process-wide, ascending */
+    char *name;                /* immutable, RAW, UTF-8 */
+    struct csp_actor *parent;  /* immutable, counted: who spawned it; NULL for the main interpreter */
+    uint32_t fork_generation;  /* immutable: csp_fork_generation at birth */
+    bool is_interpreter;       /* immutable: belongs to csp.interpreters */
+    bool trap_stop;            /* immutable: a stop only fires `stopping` */
+    int state;                 /* guarded by lock: csp_actor_state */
+    int activity;              /* guarded by lock: csp_activity */
+    bool stop_asked, kill_asked; /* guarded by lock */
+    bool returned;             /* guarded by lock: the function came to its end, `value` of the Exit is its result */
+    csp_end *inbox_sender, *inbox_receiver; /* pointers immutable until EXITED, guarded by lock; in-flight ends that keep the
+                                  mailbox open in both directions while nobody holds a handle */
+    csp_chan *inbox;           /* immutable, counted: where ref.send goes */
+    csp_chan *stopping;        /* immutable, counted: yields True once when a stop is asked */
+    csp_end *stopping_sender, *stopping_receiver; /* guarded by lock; as for the inbox; the sender goes with the stop */
+    struct csp_interp *interp; /* guarded by lock, counted: whose waits a stop breaks off; NULL before and after */
+    struct csp_owner *owner;   /* guarded by lock, counted: the thread that runs it; NULL before and after */
+    csp_msg exit;              /* the encoded Exit; written under lock, immutable once EXITED */
+    uint32_t self_refs;        /* guarded by lock: uncounted references on this record inside `exit` */
+    csp_end **monitors;        /* guarded by lock: sending ends, in flight */
     uint32_t nmonitors, monitors_room;
-    bool named;               /* guarded by the table's lock: in the name table */
-    struct csp_actor *next, *prev; /* guarded by the table's lock */
+    csp_end *started;          /* guarded by lock: gets True once alive, or the Exit if it never was */
+    bool listed, named;        /* guarded by the table's lock */
+    struct csp_actor *next, *prev, *next_named; /* guarded by the table's lock */
 } csp_actor;
+
+typedef struct {
+    const char *name;    /* the whole name, or its stem if `unique` */
+    bool unique;         /* make it unique by a suffix */
+    bool is_interpreter; /* no name in the table */
+    bool trap_stop;
+    size_t mailbox;      /* capacity of the inbox */
+    csp_actor *parent;   /* or NULL */
+} csp_actor_spec;
+
+/* A new record, STARTING, in the tables, refs = 1.  NULL: *p_status is CSP_NO_MEMORY, CSP_BROKEN (a live actor has that name) or
+ * CSP_KILLED (the process is ending). */
+csp_actor *csp_actor_new(const csp_actor_spec *spec, csp_status *p_status);
+void csp_actor_incref(csp_actor *actor);
+void csp_actor_decref(csp_actor *actor);
+
+/* The part by which a reference travels: part.self is a csp_actor*. */
+extern const csp_part_ops csp_actor_part;
+
+/* The live actor of that name, with a new reference, or NULL. */
+csp_actor *csp_actor_find(const char *name);
+
+/* All records that have not ended, oldest first, each with a new reference, in a RAW array to be freed; NULL without memory.
+ * `children_of`: only those that it spawned (NULL: only those of main), unless `all`. */
+csp_actor **csp_actor_snapshot(csp_actor *children_of, bool all, uint32_t *p_count);
+
+/* A receiving end of a new monitor, for `interp`.  NULL without memory. */
+csp_end *csp_actor_monitor(csp_actor *actor, struct csp_interp *interp);
+
+/* As a monitor, once: True when it becomes alive, its Exit if it never does.  Before its thread starts. */
+csp_end *csp_actor_watch_start(csp_actor *actor, struct csp_interp *interp);
+
+/* A receiving end on its inbox or `stopping`, or a sending one on its inbox.  NULL: it has exited, or no memory. */
+typedef enum { CSP_INBOX_SENDER, CSP_INBOX_RECEIVER, CSP_STOPPING_RECEIVER } csp_actor_end;
+csp_end *csp_actor_open(csp_actor *actor, csp_actor_end which, struct csp_interp *interp);
+
+/* From now on a stop or kill reaches the waits of `interp` (counted by this call); one asked before reaches them at once. */
+void csp_actor_set_interp(csp_actor *actor, struct csp_interp *interp);
+void csp_actor_alive(csp_actor *actor);
+
+/* Ask it to stop: `stopping` fires and, unless it traps stops, its waits end with CSP_STOPPED.  Idempotent. */
+void csp_actor_ask_stop(csp_actor *actor);
+
+/* Ask it to die: all its waits end with CSP_KILLED.  (Killing its Python code is py_attach.c's.)  Idempotent. */
+void csp_actor_ask_kill(csp_actor *actor);
+
+/* It has ended: free the name, then keep `exit` (moved) and announce it to the monitors.  False: it had ended before
+ * (a quarantined actor whose thread came back); `exit` is cleared then.  No lock held. */
+bool csp_actor_exited(csp_actor *actor, csp_msg *exit);
+
+/* The state machine of csp.interpreters.  CSP_OK; CSP_WOULD_BLOCK: it is running; CSP_END: closing or closed. */
+csp_status csp_actor_begin_run(csp_actor *actor);
+void csp_actor_end_run(csp_actor *actor);
+csp_status csp_actor_begin_close(csp_actor *actor);
+
+/* --- lives --- */
+void csp_life_begin(void);
+void csp_life_end(void);      /* wakes csp_lives_wait */
+uint32_t csp_lives(void);
+/* Sleep until the number of lives is no longer `seen`, the deadline passes or a signal arrives. */
+void csp_lives_wait(uint32_t seen, csp_time deadline);
+
+void csp_process_set_ending(void); /* from now on csp_actor_new refuses */
+
+/* What the exit of the process says if actors remain that nobody can end: set by csp.run, else -1. */
+extern _Atomic int csp_exit_status;
 
 #endif

@@ -1,0 +1,580 @@
+/* Actors as records: the table of names, monitors, stop and kill requests, the announcement of the end. */
+#include "actor.h"
+
+#ifndef _WIN32
+#include <pthread.h>
+#endif
+#include <stdio.h>
+
+#include "mem.h"
+
+#define NAME_BUCKETS 1024 /* a power of two */
+#define SUFFIX_MAX 24     /* "-" and an id */
+
+static csp_lock table_lock;                 /* process-wide; rank REGISTRY, zero is a free lock; held with no other lock */
+static csp_actor *first_actor, *last_actor; /* process-wide; guarded by table_lock: all that have not ended, oldest first */
+static uint32_t nactors;                    /* process-wide; guarded by table_lock */
+static csp_actor *names[NAME_BUCKETS];      /* process-wide; guarded by table_lock */
+static bool process_ending;                 /* process-wide; guarded by table_lock */
+static _Atomic uint64_t last_id;            /* process-wide; relaxed: only uniqueness counts */
+static _Atomic uint32_t lives;              /* process-wide; a futex word; release in csp_life_end / acquire in csp_lives */
+_Atomic int csp_exit_status = -1;           /* process-wide; relaxed: set and read by the main thread */
+
+static void lock_table(void)
+{
+#ifdef CSP_DEBUG_LOCKS
+    table_lock.rank = CSP_RANK_REGISTRY; /* the same value every time */
+#endif
+    csp_lock_acquire(&table_lock);
+}
+
+/* --- fork --- */
+
+static uint32_t fork_generation(void)
+{
+    return atomic_load_explicit(&csp_fork_generation, memory_order_relaxed); /* changes only while there is one thread */
+}
+
+#ifndef _WIN32
+/* The child has none of the parent's threads, so none of its actors. */
+static void after_fork_in_child(void)
+{
+    csp_lock_init(&table_lock, CSP_RANK_REGISTRY, 0);
+    first_actor = last_actor = NULL;
+    nactors = 0;
+    memset(names, 0, sizeof names);
+    atomic_store_explicit(&lives, 0, memory_order_relaxed); /* one thread: nothing to order */
+}
+
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static void install_fork_handler(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
+#endif
+
+/* --- the tables --- */
+
+static uint32_t bucket_of(const char *name) /* FNV-1a */
+{
+    uint32_t hash = 2166136261u;
+    for (; *name != '\0'; name++)
+        hash = (hash ^ (unsigned char)*name) * 16777619u;
+    return hash & (NAME_BUCKETS - 1);
+}
+
+static csp_actor *find_locked(const char *name)
+{
+    csp_actor *actor = names[bucket_of(name)];
+    while (actor != NULL && strcmp(actor->name, name) != 0)
+        actor = actor->next_named;
+    return actor;
+}
+
+static void enter_name_locked(csp_actor *actor)
+{
+    csp_actor **bucket = &names[bucket_of(actor->name)];
+    actor->next_named = *bucket;
+    *bucket = actor;
+    actor->named = true;
+}
+
+static void leave_name_locked(csp_actor *actor)
+{
+    csp_actor **at = &names[bucket_of(actor->name)];
+    while (*at != actor)
+        at = &(*at)->next_named;
+    *at = actor->next_named;
+    actor->named = false;
+}
+
+/* Into the tables, under a name of its own. */
+static csp_status enter_tables(csp_actor *actor, const csp_actor_spec *spec)
+{
+    csp_status status = CSP_OK;
+    size_t room = strlen(spec->name) + SUFFIX_MAX;
+    lock_table();
+    if (process_ending)
+        status = CSP_KILLED;
+    else if (!spec->is_interpreter) {
+        for (uint64_t suffix = actor->id; spec->unique; suffix++) {
+            snprintf(actor->name, room, "%s-%llu", spec->name, (unsigned long long)suffix);
+            if (find_locked(actor->name) == NULL)
+                break;
+        }
+        if (find_locked(actor->name) != NULL)
+            status = CSP_BROKEN;
+        else
+            enter_name_locked(actor);
+    }
+    if (status == CSP_OK) {
+        actor->listed = true;
+        actor->next = NULL;
+        actor->prev = last_actor;
+        *(last_actor != NULL ? &last_actor->next : &first_actor) = actor;
+        last_actor = actor;
+        nactors++;
+    }
+    csp_lock_release(&table_lock);
+    return status;
+}
+
+static void leave_tables(csp_actor *actor)
+{
+    lock_table();
+    if (actor->named)
+        leave_name_locked(actor);
+    if (actor->listed) {
+        *(actor->prev != NULL ? &actor->prev->next : &first_actor) = actor->next;
+        *(actor->next != NULL ? &actor->next->prev : &last_actor) = actor->prev;
+        actor->listed = false;
+        nactors--;
+    }
+    csp_lock_release(&table_lock);
+}
+
+csp_actor *csp_actor_find(const char *name)
+{
+    lock_table();
+    csp_actor *actor = find_locked(name);
+    if (actor != NULL)
+        csp_actor_incref(actor); /* in the table, so its life still holds a reference */
+    csp_lock_release(&table_lock);
+    return actor;
+}
+
+csp_actor **csp_actor_snapshot(csp_actor *children_of, bool all, uint32_t *p_count)
+{
+    uint32_t n = 0;
+    lock_table();
+    csp_actor **list = csp_raw_alloc((nactors + 1) * sizeof *list);
+    for (csp_actor *actor = first_actor; list != NULL && actor != NULL; actor = actor->next) {
+        if (all || actor->parent == children_of) {
+            csp_actor_incref(actor);
+            list[n++] = actor;
+        }
+    }
+    csp_lock_release(&table_lock);
+    *p_count = n;
+    return list;
+}
+
+void csp_process_set_ending(void)
+{
+    lock_table();
+    process_ending = true;
+    csp_lock_release(&table_lock);
+}
+
+/* --- birth and death --- */
+
+/* A channel with one sending and one receiving end that belong to the record. */
+static csp_chan *open_channel(size_t capacity, csp_end **p_sender, csp_end **p_receiver)
+{
+    csp_chan *chan = csp_chan_new(capacity, CSP_BLOCK, false, NULL);
+    if (chan == NULL)
+        return NULL;
+    *p_sender = csp_end_new(chan, CSP_SEND, NULL);
+    *p_receiver = csp_end_new(chan, CSP_RECV, NULL);
+    return chan;
+}
+
+static void free_end(csp_end *end)
+{
+    if (end != NULL)
+        csp_end_free(end);
+}
+
+static void free_record(csp_actor *actor)
+{
+    leave_tables(actor);
+    free_end(actor->inbox_sender);
+    free_end(actor->inbox_receiver);
+    free_end(actor->stopping_sender);
+    free_end(actor->stopping_receiver);
+    free_end(actor->started);
+    for (uint32_t i = 0; i < actor->nmonitors; i++)
+        csp_end_free(actor->monitors[i]);
+    csp_raw_free(actor->monitors);
+    if (actor->inbox != NULL)
+        csp_chan_decref(actor->inbox);
+    if (actor->stopping != NULL)
+        csp_chan_decref(actor->stopping);
+    if (actor->interp != NULL)
+        csp_interp_decref(actor->interp);
+    csp_actor *parent = actor->parent;
+    csp_raw_free(actor->name);
+    csp_raw_free(actor);
+    if (parent != NULL)
+        csp_actor_decref(parent);
+}
+
+csp_actor *csp_actor_new(const csp_actor_spec *spec, csp_status *p_status)
+{
+#ifndef _WIN32
+    pthread_once(&fork_once, install_fork_handler);
+#endif
+    *p_status = CSP_NO_MEMORY;
+    csp_actor *actor = csp_raw_calloc(1, sizeof *actor);
+    if (actor == NULL)
+        return NULL;
+    actor->id = 1 + atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed);
+    csp_lock_init(&actor->lock, CSP_RANK_ACTOR, actor->id);
+    atomic_init(&actor->refs, 1);
+    actor->fork_generation = fork_generation();
+    actor->is_interpreter = spec->is_interpreter;
+    actor->trap_stop = spec->trap_stop;
+    actor->activity = CSP_BUSY;
+    if ((actor->parent = spec->parent) != NULL)
+        csp_actor_incref(spec->parent);
+    actor->inbox = open_channel(spec->mailbox, &actor->inbox_sender, &actor->inbox_receiver);
+    actor->stopping = open_channel(1, &actor->stopping_sender, &actor->stopping_receiver);
+    actor->name = csp_raw_alloc(strlen(spec->name) + SUFFIX_MAX);
+    if (actor->inbox == NULL || actor->inbox_sender == NULL || actor->inbox_receiver == NULL ||
+        actor->stopping == NULL || actor->stopping_sender == NULL || actor->stopping_receiver == NULL ||
+        actor->name == NULL)
+        goto fail;
+    strcpy(actor->name, spec->name); /* NOLINT: the room was just measured */
+    if ((*p_status = enter_tables(actor, spec)) != CSP_OK)
+        goto fail;
+    return actor;
+fail:
+    free_record(actor);
+    return NULL;
+}
+
+void csp_actor_incref(csp_actor *actor)
+{
+    atomic_fetch_add_explicit(&actor->refs, 1, memory_order_relaxed); /* the caller has one: nothing to order */
+}
+
+void csp_actor_decref(csp_actor *actor)
+{
+    /* Release our writes to, and acquire those of, whoever drops the last one. */
+    if (atomic_fetch_sub_explicit(&actor->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (actor->self_refs > 0) { /* only its own Exit refers to it: count those references, then let them go */
+        csp_msg exit;
+        atomic_store_explicit(&actor->refs, actor->self_refs, memory_order_relaxed); /* nobody else can reach it */
+        actor->self_refs = 0;
+        csp_msg_move(&exit, &actor->exit);
+        csp_msg_clear(&exit);
+        return;
+    }
+    csp_msg_clear(&actor->exit);
+    free_record(actor);
+}
+
+static void part_release(void *self)
+{
+    csp_actor *actor = self;
+    if (actor->fork_generation == fork_generation()) /* else leak it: its locks may be held for ever */
+        csp_actor_decref(actor);
+}
+
+static void *part_clone(void *self)
+{
+    csp_actor_incref(self);
+    return self;
+}
+
+const csp_part_ops csp_actor_part = {"actor reference", part_release, part_clone};
+
+/* --- monitors --- */
+
+/* The one value of the channel, then its end.  Takes over `end`. */
+static void deliver(csp_end *end, csp_msg *msg)
+{
+    csp_case c = {.chan = end->chan, .end = end, .dir = CSP_SEND};
+    csp_effects fx;
+    csp_effects_init(&fx);
+    csp_msg_move(&c.msg, msg);
+    csp_chan_try(&c, &fx); /* there is room, or nobody is left to receive it */
+    csp_effects_run(&fx);
+    csp_msg_clear(&c.msg);
+    csp_end_free(end);
+}
+
+static void deliver_copy(csp_end *end, const csp_msg *exit)
+{
+    csp_msg copy = {.kind = CSP_MSG_EMPTY};
+    if (csp_msg_clone(&copy, exit) && copy.kind != CSP_MSG_EMPTY)
+        deliver(end, &copy);
+    else
+        csp_end_free(end); /* no memory for the copy: the monitor ends without a value */
+}
+
+/* Take out the monitors that nobody listens to any more; linked by `next`, for freeing outside the lock. */
+static csp_end *prune_monitors_locked(csp_actor *actor)
+{
+    csp_end *dropped = NULL;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < actor->nmonitors; i++) {
+        csp_end *end = actor->monitors[i];
+        csp_chan_info info;
+        csp_chan_inspect(end->chan, &info);
+        if (info.receivers > 0) {
+            actor->monitors[kept++] = end;
+        }
+        else {
+            end->next = dropped; /* in flight, so on no interpreter's list */
+            dropped = end;
+        }
+    }
+    actor->nmonitors = kept;
+    return dropped;
+}
+
+static bool add_monitor_locked(csp_actor *actor, csp_end *end, csp_end **p_dropped)
+{
+    if (actor->nmonitors == actor->monitors_room) {
+        *p_dropped = prune_monitors_locked(actor);
+        if (actor->nmonitors > actor->monitors_room / 2 || actor->monitors_room == 0) {
+            uint32_t room = actor->monitors_room == 0 ? 4 : actor->monitors_room * 2;
+            csp_end **grown = csp_raw_realloc(actor->monitors, room * sizeof *grown);
+            if (grown == NULL)
+                return false;
+            actor->monitors = grown;
+            actor->monitors_room = room;
+        }
+    }
+    actor->monitors[actor->nmonitors++] = end;
+    return true;
+}
+
+static csp_end *new_monitor(struct csp_interp *interp, csp_end **p_sender)
+{
+    csp_chan *chan = csp_chan_new(1, CSP_BLOCK, false, NULL);
+    if (chan == NULL)
+        return NULL;
+    csp_end *receiver = csp_end_new(chan, CSP_RECV, interp);
+    *p_sender = receiver == NULL ? NULL : csp_end_new(chan, CSP_SEND, NULL);
+    if (receiver != NULL && *p_sender == NULL) {
+        csp_end_free(receiver);
+        receiver = NULL;
+    }
+    csp_chan_decref(chan); /* the ends hold it */
+    return receiver;
+}
+
+csp_end *csp_actor_monitor(csp_actor *actor, struct csp_interp *interp)
+{
+    csp_end *sender, *dropped = NULL;
+    csp_end *receiver = new_monitor(interp, &sender);
+    if (receiver == NULL)
+        return NULL;
+    csp_lock_acquire(&actor->lock);
+    bool exited = actor->state == CSP_ACTOR_EXITED;
+    bool added = exited || add_monitor_locked(actor, sender, &dropped);
+    csp_lock_release(&actor->lock);
+    while (dropped != NULL) {
+        csp_end *end = dropped;
+        dropped = end->next;
+        end->next = NULL;
+        csp_end_free(end);
+    }
+    if (exited)
+        deliver_copy(sender, &actor->exit); /* immutable by now */
+    if (!added) {
+        csp_end_free(sender);
+        csp_end_free(receiver);
+        return NULL;
+    }
+    return receiver;
+}
+
+csp_end *csp_actor_watch_start(csp_actor *actor, struct csp_interp *interp)
+{
+    csp_end *sender;
+    csp_end *receiver = new_monitor(interp, &sender);
+    if (receiver == NULL)
+        return NULL;
+    csp_lock_acquire(&actor->lock);
+    actor->started = sender;
+    csp_lock_release(&actor->lock);
+    return receiver;
+}
+
+csp_end *csp_actor_open(csp_actor *actor, csp_actor_end which, struct csp_interp *interp)
+{
+    csp_chan *chan = which == CSP_STOPPING_RECEIVER ? actor->stopping : actor->inbox;
+    csp_lock_acquire(&actor->lock);
+    /* Once the record has given up its own ends the channel is over: a new one would bring it to life again. */
+    csp_end *end = actor->state == CSP_ACTOR_EXITED
+                       ? NULL
+                       : csp_end_new(chan, which == CSP_INBOX_SENDER ? CSP_SEND : CSP_RECV, interp);
+    csp_lock_release(&actor->lock);
+    return end;
+}
+
+/* --- its life --- */
+
+void csp_actor_set_interp(csp_actor *actor, struct csp_interp *interp)
+{
+    csp_interp_incref(interp);
+    csp_lock_acquire(&actor->lock);
+    actor->interp = interp;
+    bool kill = actor->kill_asked, stop = actor->stop_asked && !actor->trap_stop;
+    csp_lock_release(&actor->lock);
+    if (kill)
+        csp_interp_cancel(interp, CSP_KILL_ASKED);
+    else if (stop)
+        csp_interp_cancel(interp, CSP_STOP_ASKED);
+}
+
+void csp_actor_alive(csp_actor *actor)
+{
+    csp_lock_acquire(&actor->lock);
+    if (actor->state == CSP_ACTOR_STARTING)
+        actor->state = CSP_ACTOR_ALIVE;
+    csp_end *started = actor->started;
+    actor->started = NULL;
+    csp_lock_release(&actor->lock);
+    if (started != NULL) {
+        csp_msg yes = {.kind = CSP_MSG_TRUE};
+        deliver(started, &yes);
+    }
+}
+
+/* Its interpreter's record with a new reference, or NULL. */
+static struct csp_interp *borrow_interp_locked(csp_actor *actor)
+{
+    if (actor->interp != NULL)
+        csp_interp_incref(actor->interp);
+    return actor->interp;
+}
+
+static void cancel_and_drop(struct csp_interp *interp, csp_cancel how)
+{
+    if (interp == NULL)
+        return;
+    csp_interp_cancel(interp, how);
+    csp_interp_decref(interp);
+}
+
+void csp_actor_ask_stop(csp_actor *actor)
+{
+    csp_lock_acquire(&actor->lock);
+    bool first = !actor->stop_asked && actor->state != CSP_ACTOR_EXITED;
+    actor->stop_asked = true;
+    struct csp_interp *interp = first && !actor->trap_stop ? borrow_interp_locked(actor) : NULL;
+    csp_end *stopping = first ? actor->stopping_sender : NULL;
+    if (first)
+        actor->stopping_sender = NULL;
+    csp_lock_release(&actor->lock);
+    if (stopping != NULL) {
+        csp_msg yes = {.kind = CSP_MSG_TRUE};
+        deliver(stopping, &yes); /* before the waits are broken off: a select on it sees the value */
+    }
+    cancel_and_drop(interp, CSP_STOP_ASKED);
+}
+
+void csp_actor_ask_kill(csp_actor *actor)
+{
+    csp_lock_acquire(&actor->lock);
+    actor->kill_asked = true;
+    struct csp_interp *interp = borrow_interp_locked(actor);
+    csp_lock_release(&actor->lock);
+    cancel_and_drop(interp, CSP_KILL_ASKED);
+}
+
+static uint32_t count_self_refs(csp_actor *actor, const csp_msg *exit)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; exit->kind == CSP_MSG_BLOB && i < exit->as.blob->nparts; i++) {
+        csp_part *part = &exit->as.blob->parts[i];
+        count += part->ops == &csp_actor_part && part->self == actor;
+    }
+    return count;
+}
+
+bool csp_actor_exited(csp_actor *actor, csp_msg *exit)
+{
+    leave_tables(actor); /* the name is free before anybody hears of the end */
+    csp_lock_acquire(&actor->lock);
+    if (actor->state == CSP_ACTOR_EXITED) {
+        csp_lock_release(&actor->lock);
+        csp_msg_clear(exit);
+        return false;
+    }
+    csp_actor last = *actor; /* what the record gives up, to be freed outside the lock */
+    actor->state = CSP_ACTOR_EXITED;
+    actor->activity = CSP_CLOSING;
+    csp_msg_move(&actor->exit, exit);
+    actor->self_refs = count_self_refs(actor, &actor->exit);
+    /* The caller has a counted reference besides, so this does not reach zero.  Relaxed: nothing is freed by it. */
+    atomic_fetch_sub_explicit(&actor->refs, actor->self_refs, memory_order_relaxed);
+    actor->monitors = NULL;
+    actor->nmonitors = actor->monitors_room = 0;
+    actor->started = NULL;
+    actor->inbox_sender = actor->inbox_receiver = NULL;
+    actor->stopping_sender = actor->stopping_receiver = NULL;
+    actor->interp = NULL;
+    csp_lock_release(&actor->lock);
+
+    csp_effects fx;
+    csp_effects_init(&fx);
+    csp_chan_close(actor->inbox, NULL, NULL, &fx); /* whoever else receives from it, nobody may send any more */
+    csp_effects_run(&fx);
+    free_end(last.inbox_sender);
+    free_end(last.inbox_receiver);
+    free_end(last.stopping_sender);
+    free_end(last.stopping_receiver);
+    if (last.interp != NULL)
+        csp_interp_decref(last.interp);
+    for (uint32_t i = 0; i < last.nmonitors; i++)
+        deliver_copy(last.monitors[i], &actor->exit); /* immutable by now */
+    csp_raw_free(last.monitors);
+    if (last.started != NULL)
+        deliver_copy(last.started, &actor->exit);
+    return true;
+}
+
+/* --- csp.interpreters --- */
+
+csp_status csp_actor_begin_run(csp_actor *actor)
+{
+    csp_status status = CSP_OK;
+    csp_lock_acquire(&actor->lock);
+    if (actor->activity == CSP_CLOSING || actor->kill_asked || actor->stop_asked)
+        status = CSP_END;
+    else if (actor->activity == CSP_BUSY)
+        status = CSP_WOULD_BLOCK;
+    else
+        actor->activity = CSP_BUSY;
+    csp_lock_release(&actor->lock);
+    return status;
+}
+
+void csp_actor_end_run(csp_actor *actor)
+{
+    csp_lock_acquire(&actor->lock);
+    if (actor->activity == CSP_BUSY)
+        actor->activity = CSP_IDLE;
+    csp_lock_release(&actor->lock);
+}
+
+csp_status csp_actor_begin_close(csp_actor *actor)
+{
+    csp_status status = CSP_OK;
+    csp_lock_acquire(&actor->lock);
+    if (actor->activity == CSP_CLOSING)
+        status = CSP_END;
+    else if (actor->activity == CSP_BUSY)
+        status = CSP_WOULD_BLOCK;
+    else
+        actor->activity = CSP_CLOSING;
+    csp_lock_release(&actor->lock);
+    return status;
+}
+
+/* --- lives --- */
+
+void csp_life_begin(void) { atomic_fetch_add_explicit(&lives, 1, memory_order_relaxed); /* its thread starts later */ }
+
+void csp_life_end(void)
+{
+    atomic_fetch_sub_explicit(&lives, 1, memory_order_release);
+    csp_futex_wake_all(&lives);
+}
+
+uint32_t csp_lives(void) { return atomic_load_explicit(&lives, memory_order_acquire); }
+
+void csp_lives_wait(uint32_t seen, csp_time deadline) { csp_futex_wait(&lives, seen, deadline); }
