@@ -159,20 +159,25 @@ static void uncount_locked(csp_end *end, uint8_t sides, csp_msg *cause, csp_effe
     }
 }
 
-void csp_end_close(csp_end *end, csp_effects *fx)
+void csp_end_close_because(csp_end *end, csp_msg *cause, csp_effects *fx)
 {
     csp_chan *chan = end->chan;
-    csp_msg cause = {.kind = CSP_MSG_EMPTY};
-    if (end->interp != NULL && (end->dir & CSP_SEND))
-        csp_interp_copy_exit_cause(end->interp, &cause); /* before the channel's lock: its rank is lower */
     csp_chan_lock(chan);
     atomic_store_explicit(&end->closed, true, memory_order_relaxed); /* the lock orders it */
     if (end->dir & CSP_SEND)
         fire_end(&chan->senders_waiting, end, fx);
     if (end->dir & CSP_RECV)
         fire_end(&chan->receivers_waiting, end, fx);
-    uncount_locked(end, CSP_SEND | CSP_RECV, &cause, fx);
+    uncount_locked(end, CSP_SEND | CSP_RECV, cause, fx);
     csp_chan_unlock(chan);
+}
+
+void csp_end_close(csp_end *end, csp_effects *fx)
+{
+    csp_msg cause = {.kind = CSP_MSG_EMPTY};
+    if (end->interp != NULL && (end->dir & CSP_SEND))
+        csp_interp_copy_exit_cause(end->interp, &cause); /* before the channel's lock: its rank is lower */
+    csp_end_close_because(end, &cause, fx);
     csp_msg_clear(&cause);
 }
 

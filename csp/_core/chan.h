@@ -51,7 +51,7 @@ typedef struct csp_chan {
     csp_waitq senders_waiting, receivers_waiting;
     uint32_t senders, receivers; /* open ends over all interpreters and messages in flight */
     bool closed;              /* by close() on a Channel */
-    csp_msg cause;            /* why the sending side ended, or empty */
+    csp_msg cause;            /* why the sending side ended, or empty; set once, so without the lock after CSP_END is fine */
     csp_chan_counts counts;
     struct csp_chan *next_registered, **prev_registered; /* guarded by the registry's lock */
 } csp_chan;
@@ -87,6 +87,8 @@ csp_end *csp_end_new(csp_chan *chan, uint8_t dir, struct csp_interp *interp);
 /* Give up this handle: waits going on through it end with CSP_CLOSED_HANDLE, and if it was the last of its side the
  * other side learns.  Idempotent.  Effects are the caller's to run. */
 void csp_end_close(csp_end *end, csp_effects *fx);
+/* The same, saying why: `cause` is moved in if this was the last sender and no cause is known yet. */
+void csp_end_close_because(csp_end *end, csp_msg *cause, csp_effects *fx);
 /* Close if open, and free.  No lock held; for a local channel its interpreter is attached. */
 void csp_end_free(csp_end *end);
 void csp_end_incref(csp_end *end);

@@ -35,7 +35,7 @@ typedef struct csp_state {
     PyTypeObject *record_types[CSP_NRECORDS]; /* tuple subclasses that cross natively, set from Python; else NULL */
     PyObject *pickling;              /* csp._pickling, imported on first need; NULL until then */
     PyObject *key_cache[CSP_KEY_CACHE]; /* str or NULL; decode.c */
-    PyObject *str_index, *str_channel, *str_cause, *str_sent, *str_case; /* interned names */
+    PyObject *str_index, *str_channel, *str_cause, *str_sent, *str_case; /* interned names; str_case: "__csp_case__" */
 } csp_state;
 
 extern struct PyModuleDef csp_module;
@@ -77,9 +77,13 @@ struct csp_actor *csp_ref_actor(PyObject *ref);
 
 /* --- errors.c --- */
 
-/* Raise the exception that `status` means, with .channel = handle (may be NULL) and .index (if >= 0).  `dir` tells which side
- * was at work.  Returns NULL. */
-PyObject *csp_raise(csp_state *state, csp_status status, csp_dir dir, PyObject *handle, Py_ssize_t index);
+/* Raise the exception that `status` means for an operation in direction `dir` on `chan` (may be NULL), with .channel = object
+ * (may be NULL) and .index (if >= 0).  With CSP_INTERRUPTED an exception is set already.  Returns NULL. */
+PyObject *csp_raise(csp_state *state, csp_status status, csp_dir dir, csp_chan *chan, PyObject *object,
+                    Py_ssize_t index);
+
+/* Give the exception that is set now .channel and .index, if it is one of ours.  Returns NULL. */
+PyObject *csp_annotate(csp_state *state, PyObject *object, Py_ssize_t index);
 
 /* Raise errors[which] with a message in PyErr_Format's language.  Returns NULL. */
 PyObject *csp_raise_format(csp_state *state, csp_error which, const char *format, ...);
@@ -88,11 +92,13 @@ PyObject *csp_raise_format(csp_state *state, csp_error which, const char *format
 int csp_add_channel_types(PyObject *module, csp_state *state);
 int csp_add_lease_type(PyObject *module, csp_state *state);
 int csp_add_select_types(PyObject *module, csp_state *state);
+/* Add the functions of a table to the module, as functions of `csp`. */
+int csp_add_functions(PyObject *module, PyMethodDef *table);
 int csp_add_block_type(PyObject *module, csp_state *state);   /* buffer.c */
 int csp_add_actor_types(PyObject *module, csp_state *state);  /* py_actor.c */
 
 /* Method tables of rooms that only add functions to the module. */
-extern PyMethodDef csp_channel_functions[], csp_select_functions[], csp_interp_functions[], csp_actor_functions[],
+extern PyMethodDef csp_channel_functions[], csp_select_functions[], csp_timer_functions[], csp_interp_functions[], csp_actor_functions[],
     csp_codec_functions[], csp_debug_functions[];
 
 #endif

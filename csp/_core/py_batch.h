@@ -1,0 +1,11 @@
+/* The methods of handles that live in rooms of their own: batches (py_batch.c) and leases (py_lease.c). */
+#ifndef CSP_PY_BATCH_H
+#define CSP_PY_BATCH_H
+
+#include "state.h"
+
+PyObject *csp_handle_send_many(PyObject *object, PyObject *args, PyObject *kwargs);
+PyObject *csp_handle_recv_many(PyObject *object, PyObject *args, PyObject *kwargs);
+PyObject *csp_handle_lease(PyObject *object, PyObject *args, PyObject *kwargs);
+
+#endif

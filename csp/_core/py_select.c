@@ -1,0 +1,477 @@
+/* select and Selector: from a list of Python cases to csp_case, and back to a Selected. */
+#include "py_wait.h"
+
+#include "codec.h"
+#include "mem.h"
+#include "select.h"
+
+#define ON_STACK 16 /* cases of one call that need no allocation */
+
+/* The cases of one select in the engine's form and in Python's, side by side. */
+typedef struct {
+    csp_select sel;
+    PyObject **objects; /* what was passed as the channel, a new reference each; NULL: disabled */
+    PyObject **handles; /* the handle behind it (often the same object), a new reference each */
+    PyObject **values;  /* what to send, a new reference each; NULL: a receive */
+    void *memory;       /* RAW, owned: all arrays above, if they are not on the stack */
+    bool has_sends;
+} cases;
+
+typedef struct {
+    csp_case cases[ON_STACK];
+    csp_case *order[ON_STACK];
+    PyObject *objects[3 * ON_STACK];
+} stack_room;
+
+/* --- from Python --- */
+
+static int cases_reserve(cases *cs, Py_ssize_t n, stack_room *room)
+{
+    cs->memory = NULL;
+    cs->has_sends = false;
+    cs->sel.ncases = 0;
+    if (room != NULL && n <= ON_STACK) {
+        cs->sel.cases = room->cases;
+        cs->sel.order = room->order;
+        cs->objects = room->objects;
+    }
+    else {
+        size_t each = sizeof(csp_case) + sizeof(csp_case *) + 3 * sizeof(PyObject *);
+        unsigned char *memory = (size_t)n >= UINT32_MAX ? NULL : csp_raw_alloc((size_t)n * each);
+        if (memory == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        cs->memory = memory;
+        cs->sel.cases = (csp_case *)memory;
+        cs->sel.order = (csp_case **)(cs->sel.cases + n);
+        cs->objects = (PyObject **)(cs->sel.order + n);
+    }
+    cs->handles = cs->objects + n;
+    cs->values = cs->handles + n;
+    return 0;
+}
+
+static void cases_release(cases *cs)
+{
+    for (uint32_t i = 0; i < cs->sel.ncases; i++) {
+        Py_XDECREF(cs->objects[i]);
+        Py_XDECREF(cs->handles[i]);
+        Py_XDECREF(cs->values[i]);
+    }
+    csp_raw_free(cs->memory);
+}
+
+/* The handle that an object offers to select by its method __csp_case__: a Reply, a lock.  New reference. */
+static PyObject *offered_handle(csp_state *state, PyObject *object, Py_ssize_t index)
+{
+    PyObject *method;
+    if (PyObject_GetOptionalAttr(object, state->str_case, &method) < 0)
+        return NULL;
+    if (method == NULL)
+        return PyErr_Format(PyExc_TypeError,
+                            "case %zd must be a channel, a pair (channel, value) or None, not %.100s", index,
+                            Py_TYPE(object)->tp_name);
+    PyObject *handle = PyObject_CallNoArgs(method);
+    Py_DECREF(method);
+    if (handle != NULL && !csp_is_handle(state, handle)) {
+        PyErr_Format(PyExc_TypeError, "case %zd: __csp_case__ of %.100s must return a channel", index,
+                     Py_TYPE(object)->tp_name);
+        Py_CLEAR(handle);
+    }
+    return handle;
+}
+
+/* The parts of one case, borrowed but for *p_handle.  -1 with an exception set. */
+static int dissect(csp_state *state, PyObject *item, Py_ssize_t index, PyObject **p_object, PyObject **p_value,
+                   PyObject **p_handle)
+{
+    *p_object = item;
+    *p_value = NULL;
+    if (PyTuple_Check(item) && PyTuple_GET_SIZE(item) == 2) {
+        *p_object = PyTuple_GET_ITEM(item, 0);
+        *p_value = PyTuple_GET_ITEM(item, 1);
+    }
+    if (csp_is_handle(state, *p_object))
+        *p_handle = Py_NewRef(*p_object);
+    else if (*p_value != NULL) {
+        PyErr_Format(PyExc_TypeError, "case %zd: the channel of a send must be a channel, not %.100s", index,
+                     Py_TYPE(*p_object)->tp_name);
+        return -1;
+    }
+    else if ((*p_handle = offered_handle(state, item, index)) == NULL)
+        return -1;
+    uint8_t need = *p_value != NULL ? CSP_SEND : CSP_RECV;
+    if (!(((csp_handle *)*p_handle)->end->dir & need)) {
+        PyErr_Format(PyExc_TypeError,
+                     need == CSP_SEND ? "case %zd: a RecvChannel cannot be sent to"
+                                      : "case %zd: a SendChannel cannot be received from: to send, pass (channel, value)",
+                     index);
+        Py_DECREF(*p_handle);
+        return -1;
+    }
+    return 0;
+}
+
+static int add_case(csp_state *state, cases *cs, PyObject *item)
+{
+    uint32_t i = cs->sel.ncases;
+    csp_case *c = &cs->sel.cases[i];
+    PyObject *object = NULL, *value = NULL, *handle = NULL;
+    c->msg.kind = CSP_MSG_EMPTY;
+    c->chan = NULL;
+    c->queued = false;
+    c->lease = false;
+    c->index = i;
+    if (item != Py_None) {
+        if (dissect(state, item, (Py_ssize_t)i, &object, &value, &handle) < 0)
+            return -1;
+        c->end = ((csp_handle *)handle)->end;
+        c->chan = c->end->chan;
+        c->dir = value != NULL ? CSP_SEND : CSP_RECV;
+        cs->has_sends |= value != NULL;
+    }
+    cs->objects[i] = Py_XNewRef(object);
+    cs->values[i] = Py_XNewRef(value);
+    cs->handles[i] = handle;
+    cs->sel.ncases++;
+    return 0;
+}
+
+/* On failure nothing is left to release. */
+static int cases_from(csp_state *state, cases *cs, PyObject *list, stack_room *room)
+{
+    PyObject *items = PySequence_Fast(list, "cases must be a list of channels, pairs (channel, value) and None");
+    if (items == NULL)
+        return -1;
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(items);
+    int rc = cases_reserve(cs, n, room);
+    if (rc < 0) {
+        Py_DECREF(items);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; rc == 0 && i < n && i < PySequence_Fast_GET_SIZE(items); i++) {
+        PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(items, i)); /* __csp_case__ may change the list */
+        rc = add_case(state, cs, item);
+        Py_DECREF(item);
+    }
+    Py_DECREF(items);
+    if (rc == 0)
+        csp_select_prepare(&cs->sel);
+    else
+        cases_release(cs);
+    return rc;
+}
+
+/* --- the select --- */
+
+/* One random state a thread; any seed will do. */
+static _Thread_local uint32_t random_state;
+
+static uint32_t seed(void)
+{
+    if (random_state == 0)
+        random_state = (uint32_t)((uintptr_t)&random_state >> 4) ^ (uint32_t)csp_now() ^ 0x9E3779B9u;
+    return random_state;
+}
+
+/* Send values are encoded on entry, all of them, chosen or not (as Go evaluates them). */
+static int encode_sends(csp_state *state, cases *cs)
+{
+    for (uint32_t i = 0; i < cs->sel.ncases; i++) {
+        csp_case *c = &cs->sel.cases[i];
+        if (cs->values[i] != NULL && csp_encode(state, c->chan, cs->values[i], &c->msg) < 0) {
+            csp_annotate(state, cs->objects[i], (Py_ssize_t)i);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void clear_sends(cases *cs)
+{
+    for (uint32_t i = 0; i < cs->sel.ncases; i++)
+        csp_msg_clear(&cs->sel.cases[i].msg);
+}
+
+static csp_status may_begin(csp_state *state, cases *cs, csp_case **p_fired)
+{
+    for (uint32_t i = 0; i < cs->sel.norder; i++) {
+        if (csp_is_forked(cs->sel.order[i]->end)) {
+            *p_fired = cs->sel.order[i];
+            return CSP_FORKED;
+        }
+    }
+    return csp_may_begin(state);
+}
+
+/* The status of the case that fired, in *p_fired; CSP_TIMEOUT and others without one. */
+static csp_status run_cases(csp_state *state, cases *cs, csp_time deadline, csp_case **p_fired)
+{
+    csp_waiter waiter;
+    csp_effects fx;
+    csp_status status = may_begin(state, cs, p_fired);
+    if (status != CSP_OK)
+        return status;
+    csp_effects_init(&fx);
+    cs->sel.random = seed();
+    if (deadline == CSP_POLL) {
+        status = csp_select_try(&cs->sel, p_fired, &fx);
+        random_state = cs->sel.random;
+        csp_effects_run(&fx);
+        return status == CSP_PENDING ? CSP_TIMEOUT : status;
+    }
+    csp_waiter_init(&waiter, state->interp, cs->sel.cases, cs->sel.ncases);
+    waiter.deadline = deadline;
+    status = csp_select_start(&cs->sel, &waiter, p_fired, &fx);
+    random_state = cs->sel.random;
+    csp_effects_run(&fx);
+    if (status != CSP_PENDING)
+        return status;
+    status = csp_wait(&waiter, deadline, cs->sel.norder > 0 ? &cs->sel.order[0]->chan->spin : NULL, cs->sel.has_timers);
+    csp_select_withdraw(&cs->sel);
+    if (status != CSP_TIMEOUT && status != CSP_INTERRUPTED)
+        *p_fired = waiter.fired;
+    return status;
+}
+
+static PyObject *selected(csp_state *state, PyObject *object, PyObject *value, Py_ssize_t index)
+{
+    PyObject *number = PyLong_FromSsize_t(index);
+    PyObject *result = number == NULL || value == NULL ? NULL : PyStructSequence_New(state->selected_type);
+    if (result == NULL) {
+        Py_XDECREF(number);
+        Py_XDECREF(value);
+        return NULL;
+    }
+    PyStructSequence_SetItem(result, 0, Py_NewRef(object));
+    PyStructSequence_SetItem(result, 1, value);
+    PyStructSequence_SetItem(result, 2, number);
+    return result;
+}
+
+static PyObject *select_cases(csp_state *state, cases *cs, csp_time deadline)
+{
+    csp_case *fired = NULL;
+    if (cs->sel.norder == 0 && deadline == CSP_NEVER) {
+        PyErr_SetString(PyExc_ValueError, "select without an enabled case and without a timeout would wait for ever");
+        return NULL;
+    }
+    if (cs->has_sends && encode_sends(state, cs) < 0) {
+        clear_sends(cs);
+        return NULL;
+    }
+    csp_status status = run_cases(state, cs, deadline, &fired);
+    PyObject *result;
+    Py_ssize_t index = fired == NULL ? -1 : (Py_ssize_t)fired->index;
+    if (status == CSP_TIMEOUT)
+        result = selected(state, Py_None, Py_NewRef(Py_None), -1);
+    else if (status != CSP_OK)
+        result = csp_raise(state, status, fired == NULL ? CSP_RECV : fired->dir, fired == NULL ? NULL : fired->chan,
+                           fired == NULL ? NULL : cs->objects[index], index);
+    else if (fired->dir == CSP_SEND)
+        result = selected(state, cs->objects[index], Py_NewRef(Py_None), index);
+    else {
+        PyObject *value = csp_decode(state, &fired->msg, false);
+        csp_msg_clear(&fired->msg);
+        if (value == NULL)
+            csp_annotate(state, cs->objects[index], index);
+        result = selected(state, cs->objects[index], value, index);
+    }
+    if (cs->has_sends)
+        clear_sends(cs);
+    return result;
+}
+
+static PyObject *do_select(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    csp_state *state = csp_state_of_module(module);
+    static char *names[] = {"cases", "timeout", "priority", NULL};
+    PyObject *list, *timeout = NULL;
+    int priority = 0;
+    csp_time deadline;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$Op:select", names, &list, &timeout, &priority) ||
+        csp_parse_timeout(timeout, &deadline) < 0)
+        return NULL;
+    stack_room room;
+    cases cs;
+    if (cases_from(state, &cs, list, &room) < 0)
+        return NULL;
+    cs.sel.priority = priority != 0;
+    PyObject *result = select_cases(state, &cs, deadline);
+    cases_release(&cs);
+    return result;
+}
+
+/* --- Selector --- */
+
+typedef struct {
+    PyObject_HEAD
+    csp_state *state;
+    cases cs;
+    bool busy; /* guarded by the GIL or the object's critical section */
+} selector_object;
+
+static PyObject *selector_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"cases", NULL};
+    PyObject *list;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Selector", names, &list))
+        return NULL;
+    csp_state *state = csp_state_of_type(type);
+    cases cs;
+    if (cases_from(state, &cs, list, NULL) < 0)
+        return NULL;
+    selector_object *self = (selector_object *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        cases_release(&cs);
+        return NULL;
+    }
+    self->state = state;
+    self->cs = cs;
+    return (PyObject *)self;
+}
+
+static int selector_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    selector_object *self = (selector_object *)object;
+    Py_VISIT(Py_TYPE(object));
+    for (uint32_t i = 0; i < self->cs.sel.ncases; i++) {
+        Py_VISIT(self->cs.objects[i]);
+        Py_VISIT(self->cs.handles[i]);
+        Py_VISIT(self->cs.values[i]);
+    }
+    return 0;
+}
+
+static int selector_clear(PyObject *object)
+{
+    selector_object *self = (selector_object *)object;
+    if (!self->busy) {
+        cases cs = self->cs;
+        self->cs.sel.ncases = self->cs.sel.norder = 0;
+        self->cs.memory = NULL;
+        cases_release(&cs);
+    }
+    return 0;
+}
+
+static void selector_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    selector_clear(object);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static bool selector_take(selector_object *self)
+{
+    bool taken;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    taken = !self->busy;
+    self->busy = true;
+    Py_END_CRITICAL_SECTION();
+    return taken;
+}
+
+static PyObject *selector_select(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    selector_object *self = (selector_object *)object;
+    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    int priority = 0;
+    csp_time deadline = CSP_NEVER;
+    if (nargs > 0)
+        return PyErr_Format(PyExc_TypeError, "select() takes keyword arguments only");
+    for (Py_ssize_t k = 0; k < nkw; k++) {
+        PyObject *key = PyTuple_GET_ITEM(kwnames, k);
+        if (PyUnicode_EqualToUTF8(key, "timeout")) {
+            if (csp_parse_timeout(args[k], &deadline) < 0)
+                return NULL;
+        }
+        else if (PyUnicode_EqualToUTF8(key, "priority")) {
+            if ((priority = PyObject_IsTrue(args[k])) < 0)
+                return NULL;
+        }
+        else
+            return PyErr_Format(PyExc_TypeError, "select() got an unexpected keyword argument '%U'", key);
+    }
+    if (!selector_take(self)) {
+        PyErr_SetString(PyExc_RuntimeError, "this Selector is selecting already: use one a thread");
+        return NULL;
+    }
+    self->cs.sel.priority = priority != 0;
+    PyObject *result = select_cases(self->state, &self->cs, deadline);
+    self->busy = false;
+    return result;
+}
+
+PyDoc_STRVAR(selector_doc, "Selector(cases)\n--\n\n"
+                           "The cases of a select, prepared once for a hot loop.  One thread at a time.\n\n"
+                           "    selector = Selector([a, b, c])\n"
+                           "    while True:\n"
+                           "        channel, value = selector.select()");
+PyDoc_STRVAR(selector_select_doc, "select($self, /, *, timeout=None, priority=False)\n--\n\n"
+                                  "Wait for one of the cases, as csp.select does.  A send case sends its value anew each time.");
+
+static PyMethodDef selector_methods[] = {
+    {"select", (PyCFunction)(void (*)(void))selector_select, METH_FASTCALL | METH_KEYWORDS, selector_select_doc},
+    {NULL},
+};
+
+static PyType_Slot selector_slots[] = {
+    {Py_tp_doc, (void *)selector_doc},         {Py_tp_new, selector_new},
+    {Py_tp_dealloc, selector_dealloc},         {Py_tp_traverse, selector_traverse},
+    {Py_tp_clear, selector_clear},             {Py_tp_methods, selector_methods},
+    {0, NULL},
+};
+
+static PyType_Spec selector_spec = {"csp.Selector", sizeof(selector_object), 0,
+                                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+                                    selector_slots};
+
+/* --- Selected --- */
+
+static PyStructSequence_Field selected_fields[] = {
+    {"channel", "the very object that was passed as the channel; None after a timeout"},
+    {"value", "what was received; None for a send and after a timeout"},
+    {"index", "the position of the case; -1 after a timeout"},
+    {NULL},
+};
+static PyStructSequence_Desc selected_desc = {
+    "csp.Selected", "The case that fired: a tuple (channel, value), with .index.  False after a timeout.", selected_fields, 2};
+
+static int selected_bool(PyObject *self) { return PyStructSequence_GetItem(self, 0) != Py_None; }
+
+PyDoc_STRVAR(select_doc,
+             "select(cases, *, timeout=None, priority=False)\n--\n\n"
+             "Wait until one of several channel operations can be done, and do that one.\n\n"
+             "A case is a channel or RecvChannel (receive), a pair (channel, value) (send), or None (disabled, as Go's nil\n"
+             "channel; it keeps its index).  Timers, `ref.exited` and whatever else can be waited for are cases too.\n"
+             "Exactly one case fires; the others have no effect whatever.  If several are ready, one is chosen at random\n"
+             "with equal chances; priority=True takes the first in order.\n\n"
+             "Returns a Selected, the tuple (channel, value) with .index, where `channel` is the object that was passed.\n"
+             "After `timeout` seconds (0 polls, None waits for ever): (None, None), index -1, which is false.\n\n"
+             "A case is ready when it would not block, an error included: a closed case that is chosen raises what recv\n"
+             "or send would, with .channel and .index.  Raises ValueError if there is neither an enabled case nor a timeout,\n"
+             "NotShareable if a value cannot cross (nothing was done then), Stopped and Killed in an actor.\n\n"
+             "    ch, msg = select([a, b, (out, item)], timeout=1.0)\n"
+             "    if ch is a: ...\n\n"
+             "After Go's select (runtime/select.go).");
+
+PyMethodDef csp_select_functions[] = {
+    {"select", (PyCFunction)(void (*)(void))do_select, METH_VARARGS | METH_KEYWORDS, select_doc},
+    {NULL},
+};
+
+int csp_add_select_types(PyObject *module, csp_state *state)
+{
+    state->selected_type = PyStructSequence_NewType(&selected_desc);
+    if (state->selected_type == NULL)
+        return -1;
+    state->selected_type->tp_as_number->nb_bool = selected_bool; /* a heap type has its own table */
+    state->selector_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &selector_spec, NULL);
+    if (state->selector_type == NULL || PyModule_AddType(module, state->selected_type) < 0)
+        return -1;
+    return PyModule_AddType(module, state->selector_type);
+}

@@ -1,0 +1,184 @@
+/* The one blocking wait of the shell, and the operations that are a single case. */
+#include "py_wait.h"
+
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#elif defined(__APPLE__)
+#include <pthread.h>
+#elif defined(_WIN32)
+#include <windows.h>
+#endif
+
+/* The main thread sleeps in slices: a signal that the kernel handed to another thread, or that came between the check and
+ * the sleep, is seen after one slice at the latest. */
+#define SLICE (50 * 1000000LL)
+
+int csp_parse_timeout(PyObject *timeout, csp_time *p_deadline)
+{
+    if (timeout == NULL || timeout == Py_None) {
+        *p_deadline = CSP_NEVER;
+        return 0;
+    }
+    double seconds = PyFloat_AsDouble(timeout);
+    if (seconds == -1.0 && PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_OverflowError)) { /* an int beyond floats: for ever, or negative */
+            PyErr_Clear();
+            PyObject *zero = PyLong_FromLong(0);
+            int negative = zero == NULL ? -1 : PyObject_RichCompareBool(timeout, zero, Py_LT);
+            Py_XDECREF(zero);
+            if (negative < 0)
+                return -1;
+            seconds = negative ? -1.0 : Py_HUGE_VAL;
+        }
+        else {
+            if (PyErr_ExceptionMatches(PyExc_TypeError))
+                PyErr_Format(PyExc_TypeError, "timeout must be a number of seconds or None, not %.100s",
+                             Py_TYPE(timeout)->tp_name);
+            return -1;
+        }
+    }
+    if (!(seconds >= 0.0)) { /* also NaN */
+        PyErr_Format(PyExc_ValueError, "timeout must not be negative or NaN, not %R", timeout);
+        return -1;
+    }
+    *p_deadline = seconds == 0.0 ? CSP_POLL : csp_deadline_after(seconds);
+    return 0;
+}
+
+/* --- signals --- */
+
+/* Is this the thread in which CPython runs signal handlers? */
+static bool in_main_thread(csp_interp *interp)
+{
+    if (interp == NULL || !interp->is_main)
+        return false;
+#ifdef __linux__
+    static _Thread_local int8_t is_main; /* 0: not asked yet */
+    if (is_main == 0)
+        is_main = syscall(SYS_gettid) == getpid() ? 1 : -1;
+    return is_main > 0;
+#elif defined(__APPLE__)
+    return pthread_main_np() != 0;
+#else
+    return true; /* slices in every thread of the main interpreter: a little wasteful, never wrong */
+#endif
+}
+
+static int raise_later(void *exception)
+{
+    PyErr_SetRaisedException(exception);
+    return -1;
+}
+
+/* A signal handler raised, but the operation had completed before it could be called off.  A received value goes back to
+ * the head of its channel, so nothing was taken.  A sent one is gone: the exception then waits until the send has
+ * returned.  True if the exception is still set and is now the outcome. */
+static bool settle_signal(csp_waiter *waiter)
+{
+    csp_case *fired = waiter->fired;
+    if (waiter->status != CSP_OK || fired == NULL)
+        return true;
+    if (fired->dir == CSP_RECV) {
+        PyObject *exception = PyErr_GetRaisedException(); /* freeing a displaced value may run Python */
+        csp_effects fx;
+        csp_effects_init(&fx);
+        csp_chan_give_back(fired->chan, &fired->msg, &fx);
+        csp_effects_run(&fx);
+        PyErr_SetRaisedException(exception);
+        return true;
+    }
+    PyObject *exception = PyErr_GetRaisedException();
+    if (Py_AddPendingCall(raise_later, exception) == 0)
+        return false;
+    PyErr_SetRaisedException(exception); /* the queue of pending calls is full */
+    PyErr_WriteUnraisable(NULL);
+    return false;
+}
+
+/* --- timers among the cases --- */
+
+static csp_time earliest_due(csp_waiter *waiter)
+{
+    csp_time due = CSP_NEVER;
+    for (uint32_t i = 0; i < waiter->ncases; i++) {
+        csp_case *c = &waiter->cases[i];
+        if (c->chan != NULL && c->chan->timer != CSP_NO_TIMER && csp_chan_due(c->chan) < due)
+            due = csp_chan_due(c->chan);
+    }
+    return due;
+}
+
+static void fire_due(csp_waiter *waiter)
+{
+    csp_effects fx;
+    csp_effects_init(&fx);
+    csp_time now = csp_now();
+    for (uint32_t i = 0; i < waiter->ncases; i++) {
+        csp_case *c = &waiter->cases[i];
+        if (c->chan != NULL && c->chan->timer != CSP_NO_TIMER && csp_chan_due(c->chan) <= now)
+            csp_timer_fire(c->chan, now, &fx);
+    }
+    csp_effects_run(&fx);
+}
+
+/* --- the wait --- */
+
+csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool has_timers)
+{
+    bool sliced = in_main_thread(waiter->interp);
+    for (;;) {
+        csp_time until = deadline;
+        if (has_timers) {
+            csp_time due = earliest_due(waiter);
+            until = due < until ? due : until;
+        }
+        if (sliced) {
+            csp_time slice = csp_now() + SLICE;
+            until = slice < until ? slice : until;
+        }
+        csp_status status;
+        Py_BEGIN_ALLOW_THREADS
+        status = csp_waiter_park(waiter, until, spin);
+        Py_END_ALLOW_THREADS
+        if (status == CSP_OK)
+            return waiter->status;
+        spin = NULL; /* once is enough */
+        if (sliced && PyErr_CheckSignals() < 0) {
+            if (csp_waiter_cancel(waiter) || settle_signal(waiter))
+                return CSP_INTERRUPTED;
+            return waiter->status;
+        }
+        if (has_timers)
+            fire_due(waiter);
+        if (deadline != CSP_NEVER && csp_now() >= deadline)
+            return csp_waiter_cancel(waiter) ? CSP_TIMEOUT : waiter->status;
+    }
+}
+
+csp_status csp_op_run(csp_state *state, csp_op *op, csp_time deadline)
+{
+    csp_case *c = &op->c;
+    csp_effects fx;
+    if (csp_is_forked(c->end))
+        return CSP_FORKED;
+    csp_status status = csp_may_begin(state);
+    if (status != CSP_OK)
+        return status;
+    csp_effects_init(&fx);
+    if (deadline == CSP_POLL) {
+        status = csp_chan_try(c, &fx);
+        csp_effects_run(&fx);
+        return status == CSP_PENDING ? CSP_TIMEOUT : status;
+    }
+    csp_waiter_init(&op->waiter, state->interp, c, 1);
+    op->waiter.deadline = deadline;
+    status = csp_chan_start(c, &fx);
+    csp_effects_run(&fx);
+    if (status != CSP_PENDING)
+        return status;
+    status = csp_wait(&op->waiter, deadline, &c->chan->spin, c->chan->timer != CSP_NO_TIMER);
+    if (op->waiter.fired == NULL || status == CSP_TIMEOUT || status == CSP_INTERRUPTED)
+        csp_chan_withdraw(c);
+    return status;
+}

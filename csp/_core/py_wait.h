@@ -1,0 +1,55 @@
+/* Waiting, as Python sees it: deadlines from `timeout=`, the release of the interpreter's lock round the sleep, signals,
+ * stops and kills.  Every blocking operation of the shell is a csp_op or calls csp_wait, so these are handled once.
+ */
+#ifndef CSP_PY_WAIT_H
+#define CSP_PY_WAIT_H
+
+#include "state.h"
+
+#define CSP_POLL ((csp_time)0) /* the deadline of timeout=0: it has always passed, and nobody sleeps */
+
+/* None is for ever, 0 polls, infinity is for ever.  -1 with ValueError (negative, NaN) or TypeError set. */
+int csp_parse_timeout(PyObject *timeout, csp_time *p_deadline);
+
+/* What a blocking operation of this interpreter must answer before it begins: CSP_OK, CSP_STOPPED or CSP_KILLED. */
+static inline csp_status csp_may_begin(csp_state *state)
+{
+    /* Relaxed: csp_interp_check looks again under the lock; a stop that comes a moment later finds the waiter. */
+    if (atomic_load_explicit(&state->interp->cancel, memory_order_relaxed) == CSP_RUNNING)
+        return CSP_OK;
+    return csp_interp_check(state->interp);
+}
+
+/* Was the handle made before a fork, in the parent? */
+static inline bool csp_is_forked(const csp_end *end)
+{
+    /* Relaxed: it changes only while the process has one thread. */
+    return end->fork_generation != atomic_load_explicit(&csp_fork_generation, memory_order_relaxed);
+}
+
+/* Sleep until the queued waiter has an outcome, which is returned; or CSP_TIMEOUT; or CSP_INTERRUPTED with the exception of
+ * a signal handler set.  In the last two nothing fired and nothing will: the caller takes its cases off their
+ * queues, and also when the outcome is CSP_STOPPED or CSP_KILLED.
+ * `has_timers`: some case's channel is a timer, which this wait then fires when it is due. */
+csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool has_timers);
+
+/* A send or receive: start, wait, finish. */
+typedef struct {
+    csp_waiter waiter;
+    csp_case c;
+} csp_op;
+
+static inline void csp_op_init(csp_op *op, csp_handle *handle, csp_dir dir)
+{
+    op->c.chan = handle->end->chan;
+    op->c.end = handle->end;
+    op->c.dir = (uint8_t)dir;
+    op->c.index = 0;
+    op->c.queued = false;
+    op->c.msg.kind = CSP_MSG_EMPTY;
+}
+
+/* CSP_OK, or why not; with CSP_POLL, CSP_TIMEOUT if it would have to wait.  A value that was not sent is still in c.msg. */
+csp_status csp_op_run(csp_state *state, csp_op *op, csp_time deadline);
+
+#endif
