@@ -15,6 +15,7 @@
  */
 #include "state.h"
 
+#include "mem.h"
 #include "registry.h"
 
 /* --- module state --- */

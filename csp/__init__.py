@@ -1,0 +1,138 @@
+"""CSP channels, Go-style select and actors, each in its own subinterpreter with its own GIL.
+
+    import csp
+
+    with csp.Channel(16) as ch:
+        ch.send("hello")
+        print(ch.recv())
+
+Every actor's interpreter pays for this import, so it loads only the C core, the errors and select.  The other public
+names load on first use.
+"""
+
+from csp._core import (
+    Channel,
+    Lease,
+    RecvChannel,
+    Selected,
+    Selector,
+    SendChannel,
+    after,
+    channel,
+    never,
+    sleep,
+    tick,
+)
+from csp.errors import (
+    ActorDied,
+    ActorError,
+    ActorFailed,
+    ActorStartError,
+    BrokenChannel,
+    ClosedHandle,
+    CspError,
+    DeadlockError,
+    DecodeError,
+    EndOfChannel,
+    ForkedError,
+    Killed,
+    NotShareable,
+    Stopped,
+    Timeout,
+    WouldBlock,
+)
+
+# Eager, before the name is bound: `csp.select` is the function for good, `from csp.select import ...` finds the module.
+from csp.select import merge, select
+
+__version__ = "0.1.0"
+
+# Public names that load on first use, and the module each comes from.
+_LAZY = {
+    "ActorContext": "actors",
+    "ActorRef": "actors",
+    "Exit": "actors",
+    "RemoteError": "actors",
+    "actor": "actors",
+    "current_actor": "actors",
+    "run": "actors",
+    "spawn": "actors",
+    "whereis": "actors",
+}
+_MODULES = ("errors", "interpreters", "testing")
+
+__all__ = [
+    "ActorContext",
+    "ActorDied",
+    "ActorError",
+    "ActorFailed",
+    "ActorRef",
+    "ActorStartError",
+    "BrokenChannel",
+    "Channel",
+    "ClosedHandle",
+    "CspError",
+    "DeadlockError",
+    "DecodeError",
+    "EndOfChannel",
+    "Exit",
+    "ForkedError",
+    "Killed",
+    "Lease",
+    "NotShareable",
+    "RecvChannel",
+    "RemoteError",
+    "Selected",
+    "Selector",
+    "SendChannel",
+    "Stopped",
+    "Timeout",
+    "WouldBlock",
+    "actor",
+    "after",
+    "channel",
+    "current_actor",
+    "errors",
+    "interpreters",
+    "merge",
+    "never",
+    "run",
+    "select",
+    "sleep",
+    "spawn",
+    "testing",
+    "tick",
+    "whereis",
+]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from csp import errors, interpreters, testing
+    from csp.actors import (
+        ActorContext,
+        ActorRef,
+        Exit,
+        RemoteError,
+        actor,
+        current_actor,
+        run,
+        spawn,
+        whereis,
+    )
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _LAZY:
+        value = getattr(import_module("csp." + _LAZY[name]), name)
+    elif name in _MODULES:
+        value = import_module("csp." + name)
+    else:
+        raise AttributeError(f"module 'csp' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
