@@ -20,7 +20,7 @@ hypothesis.settings.load_profile(os.environ.get("CSP_HYPOTHESIS", "csp"))
 def pytest_configure(config: pytest.Config) -> None:
     """One seed for the whole run, hypothesis included, unless the command line gives hypothesis its own."""
     if config.pluginmanager.hasplugin("timeout"):
-        raise pytest.UsageError("pytest-timeout aborts the process while interpreters live (CPython 3.13): uninstall it, or pass -p no:timeout")
+        raise pytest.UsageError("pytest-timeout aborts the process while interpreters live (CPython 3.13): pass -p no:timeout")
     if getattr(config.option, "hypothesis_seed", None) is None:
         config.option.hypothesis_seed = str(SEED)
 

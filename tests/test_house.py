@@ -210,9 +210,8 @@ def test_public_methods_have_docstrings(name: str) -> None:
 
 def tracked() -> list[Path]:
     """Text files of the project; without git, what is not built."""
-    listing = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], capture_output=True, text=True, cwd=ROOT
-    )
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if listing.returncode == 0:
         return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
     folders = [ROOT / name for name in ("csp", "tests", "docs", "examples", "benchmarks", ".ci")]
