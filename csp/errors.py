@@ -23,6 +23,12 @@
 An unsent value is never lost: whenever `send` raises one of these, the value is still the caller's alone.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from csp.actors import RemoteError
+
 
 class CspError(Exception):
     """Base of the errors of csp.
@@ -31,8 +37,8 @@ class CspError(Exception):
     comes out of `select`, else None.
     """
 
-    channel = None
-    index = None
+    channel: "Any" = None
+    index: "int | None" = None
 
 
 class EndOfChannel(CspError, EOFError):
@@ -46,7 +52,7 @@ class EndOfChannel(CspError, EOFError):
     dropped the last sender.
     """
 
-    cause = None
+    cause: "Any" = None
 
 
 class BrokenChannel(CspError, BrokenPipeError):
@@ -55,7 +61,7 @@ class BrokenChannel(CspError, BrokenPipeError):
     `cause` is what `close(cause=...)` was given, or None.
     """
 
-    cause = None
+    cause: "Any" = None
 
 
 class ClosedHandle(CspError, ValueError):
@@ -102,21 +108,21 @@ class Stopped(BaseException):
     operations work again in them.
     """
 
-    channel = None
-    index = None
+    channel: "Any" = None
+    index: "int | None" = None
 
 
 class Killed(BaseException):
     """Injected into an actor that is being killed, and raised by every channel operation from then on."""
 
-    channel = None
-    index = None
+    channel: "Any" = None
+    index: "int | None" = None
 
 
 class ActorError(CspError, RuntimeError):
     """Base of the errors about actors.  `remote` is a `RemoteError` snapshot of what was raised there, or None."""
 
-    remote = None
+    remote: "RemoteError | None" = None
 
 
 class ActorStartError(ActorError):
@@ -134,7 +140,7 @@ class ActorDied(ActorError):
 class RunFailed(CspError, RuntimeError):
     """Code run by `csp.interpreters` raised.  `remote` is the snapshot, `__cause__` the original where it could cross."""
 
-    remote = None
+    remote: "RemoteError | None" = None
 
 
 __all__ = [
