@@ -1,10 +1,12 @@
 """What all tests share: the seed, the hard limit of a test, and the count of what it leaves behind."""
 
+import compileall
 import gc
 import os
 import random
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import hypothesis
 import pytest
@@ -21,6 +23,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """One seed for the whole run, hypothesis included, unless the command line gives hypothesis its own."""
     if config.pluginmanager.hasplugin("timeout"):
         raise pytest.UsageError("pytest-timeout aborts the process while interpreters live (CPython 3.13): pass -p no:timeout")
+    # Where PYTHONDONTWRITEBYTECODE is set, every interpreter would compile csp again, and each spawn take ten times as long.
+    spec = find_spec("csp")
+    if spec is not None and spec.submodule_search_locations:
+        compileall.compile_dir(spec.submodule_search_locations[0], quiet=2)
     if getattr(config.option, "hypothesis_seed", None) is None:
         config.option.hypothesis_seed = str(SEED)
 
