@@ -7,6 +7,11 @@
 
 /* --- birth and death --- */
 
+static uint32_t fork_generation(void)
+{
+    return atomic_load_explicit(&csp_fork_generation, memory_order_relaxed); /* changes only in the child of a fork */
+}
+
 static csp_chan *chan_alloc(const char *name)
 {
     csp_chan *chan = csp_raw_calloc(1, sizeof *chan);
@@ -23,13 +28,8 @@ static csp_chan *chan_alloc(const char *name)
     atomic_init(&chan->refs, 1);
     atomic_init(&chan->due, CSP_NEVER);
     atomic_init(&chan->spin.credit, 4);
+    chan->fork_generation = fork_generation();
     return chan;
-}
-
-static void chan_publish(csp_chan *chan)
-{
-    chan->id = csp_registry_add_chan(chan);
-    csp_lock_init(&chan->lock, CSP_RANK_CHAN, chan->id);
 }
 
 csp_chan *csp_chan_new(size_t capacity, csp_overflow overflow, bool local, const char *name)
@@ -40,7 +40,7 @@ csp_chan *csp_chan_new(size_t capacity, csp_overflow overflow, bool local, const
     chan->capacity = capacity;
     chan->overflow = overflow;
     chan->local = local;
-    chan_publish(chan);
+    csp_registry_add_chan(chan);
     return chan;
 }
 
@@ -53,7 +53,7 @@ csp_chan *csp_timer_new(csp_timer_kind kind, csp_time due, csp_time period)
     chan->period = period;
     chan->senders = 1; /* the clock */
     atomic_init(&chan->due, kind == CSP_NEVER_READY ? CSP_NEVER : due);
-    chan_publish(chan);
+    csp_registry_add_chan(chan);
     return chan;
 }
 
@@ -67,6 +67,8 @@ void csp_chan_decref(csp_chan *chan)
     /* Release our writes to, and acquire those of, whoever drops the last one. */
     if (atomic_fetch_sub_explicit(&chan->refs, 1, memory_order_acq_rel) != 1)
         return;
+    if (chan->fork_generation != fork_generation())
+        return; /* of the parent: who knows what its threads were doing to it; leak it */
     csp_registry_remove_chan(chan);
     csp_queue_destroy(&chan->buffer);
     csp_msg_clear(&chan->cause);
@@ -129,14 +131,18 @@ csp_end *csp_end_new(csp_chan *chan, uint8_t dir, struct csp_interp *interp)
     atomic_init(&end->refs, 1);
     end->dir = dir;
     end->interp = interp;
-    end->fork_generation = atomic_load_explicit(&csp_fork_generation, memory_order_relaxed); /* changes only in fork */
+    end->fork_generation = fork_generation();
     end->counted = dir;
     csp_chan_lock(chan);
     chan->senders += (dir & CSP_SEND) != 0;
     chan->receivers += (dir & CSP_RECV) != 0;
     csp_chan_unlock(chan);
-    if (interp != NULL)
-        csp_interp_add_end(interp, end);
+    if (interp != NULL && !csp_interp_add_end(interp, end)) { /* fenced off: the handle is born dead */
+        csp_effects fx;
+        csp_effects_init(&fx);
+        csp_end_close(end, &fx);
+        csp_effects_run(&fx);
+    }
     return end;
 }
 
@@ -155,7 +161,7 @@ static void uncount_locked(csp_end *end, uint8_t sides, csp_msg *cause, csp_effe
     if ((sides & CSP_RECV) && --chan->receivers == 0) {
         fire_all(&chan->senders_waiting, CSP_BROKEN, fx);
         chan->counts.discarded += chan->buffer.length;
-        fx->values = csp_queue_detach(&chan->buffer); /* no receiver can ever come again */
+        csp_effects_add_values(fx, csp_queue_detach(&chan->buffer)); /* no receiver can ever come again */
     }
 }
 
@@ -197,7 +203,7 @@ void csp_end_decref(csp_end *end)
 
 static bool foreign(csp_end *end) /* made before a fork, in the parent */
 {
-    return end->fork_generation != atomic_load_explicit(&csp_fork_generation, memory_order_relaxed);
+    return end->fork_generation != fork_generation();
 }
 
 static void end_drop(csp_end *end, bool forget_objects)
@@ -271,16 +277,18 @@ static csp_status send_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_ef
         chan->counts.sent++;
         chan->counts.dropped++;
         if (chan->overflow == CSP_DROP_NEWEST) {
-            csp_msg_move(&fx->one, msg);
+            csp_effects_displace(fx, msg);
             return CSP_OK;
         }
-        csp_queue_pop(&chan->buffer, &fx->one);
+        csp_msg oldest;
+        csp_queue_pop(&chan->buffer, &oldest);
         if (!csp_queue_push(&chan->buffer, msg)) { /* the place just left may lie in another segment */
-            csp_queue_push_front(&chan->buffer, &fx->one);
+            csp_queue_push_front(&chan->buffer, &oldest); /* and is still there: this cannot fail */
             chan->counts.sent--;
             chan->counts.dropped--;
             return CSP_NO_MEMORY;
         }
+        csp_effects_displace(fx, &oldest);
         return CSP_OK;
     }
     if (!csp_queue_push(&chan->buffer, msg))
@@ -329,6 +337,25 @@ static csp_status timer_take_locked(csp_chan *chan, csp_time now, csp_msg *msg)
     return CSP_OK;
 }
 
+/* If the timer is due, it is the oldest waiting receiver's, before that has woken. */
+static void timer_serve_locked(csp_chan *chan, csp_time now, csp_effects *fx)
+{
+    csp_case *receiver;
+    if (csp_chan_due(chan) > now || (receiver = claim_first(&chan->receivers_waiting)) == NULL)
+        return;
+    timer_take_locked(chan, now, &receiver->msg); /* due, and the lock is held: it succeeds */
+    fire(receiver, CSP_OK, fx);
+    if (chan->senders == 0)
+        fire_all(&chan->receivers_waiting, CSP_END, fx);
+}
+
+static csp_status timer_recv_locked(csp_chan *chan, csp_msg *msg, csp_effects *fx)
+{
+    csp_time now = csp_now();
+    timer_serve_locked(chan, now, fx);
+    return chan->senders == 0 ? CSP_END : timer_take_locked(chan, now, msg);
+}
+
 static csp_status recv_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_effects *fx)
 {
     /* A closed Channel still drains; a closed RecvChannel is given up. */
@@ -351,7 +378,7 @@ static csp_status recv_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_ef
     }
     if (chan->closed || chan->senders == 0)
         return CSP_END;
-    return chan->timer != CSP_NO_TIMER ? timer_take_locked(chan, csp_now(), msg) : CSP_PENDING;
+    return chan->timer != CSP_NO_TIMER ? timer_recv_locked(chan, msg, fx) : CSP_PENDING;
 }
 
 csp_status csp_chan_try_locked(csp_case *c, csp_effects *fx)
@@ -423,7 +450,7 @@ void csp_chan_give_back(csp_chan *chan, csp_msg *msg, csp_effects *fx)
     csp_chan_lock(chan);
     csp_case *receiver;
     if (chan->receivers == 0) {
-        csp_msg_move(&fx->one, msg);
+        csp_effects_displace(fx, msg);
         chan->counts.discarded++;
         chan->counts.received--;
     }
@@ -434,7 +461,7 @@ void csp_chan_give_back(csp_chan *chan, csp_msg *msg, csp_effects *fx)
     else {
         chan->counts.received--;
         if (!csp_queue_push_front(&chan->buffer, msg)) {
-            csp_msg_move(&fx->one, msg); /* out of memory, and nobody to tell: counted, at least */
+            csp_effects_displace(fx, msg); /* out of memory, and nobody to tell: counted, at least */
             chan->counts.discarded++;
         }
     }
@@ -446,25 +473,28 @@ void csp_chan_give_back(csp_chan *chan, csp_msg *msg, csp_effects *fx)
 void csp_timer_fire(csp_chan *chan, csp_time now, csp_effects *fx)
 {
     csp_chan_lock(chan);
-    csp_case *receiver;
-    if (csp_chan_due(chan) <= now && (receiver = claim_first(&chan->receivers_waiting)) != NULL) {
-        timer_take_locked(chan, now, &receiver->msg); /* due, and the lock is held: it succeeds */
-        fire(receiver, CSP_OK, fx);
-        if (chan->senders == 0)
-            fire_all(&chan->receivers_waiting, CSP_END, fx);
-    }
+    timer_serve_locked(chan, now, fx);
     csp_chan_unlock(chan);
 }
 
 /* --- looking --- */
+
+/* Who really waits: a select that fired through another channel may not have withdrawn its case yet. */
+static uint32_t count_waiting(const csp_waitq *queue)
+{
+    uint32_t n = 0;
+    for (csp_case *c = queue->head; c != NULL; c = c->next)
+        n += csp_waiter_waits(c->waiter);
+    return n;
+}
 
 void csp_chan_inspect(csp_chan *chan, csp_chan_info *p_info)
 {
     csp_chan_lock(chan);
     p_info->counts = chan->counts;
     p_info->buffered = chan->buffer.length;
-    p_info->waiting_senders = chan->senders_waiting.length;
-    p_info->waiting_receivers = chan->receivers_waiting.length;
+    p_info->waiting_senders = count_waiting(&chan->senders_waiting);
+    p_info->waiting_receivers = count_waiting(&chan->receivers_waiting);
     p_info->senders = chan->senders;
     p_info->receivers = chan->receivers;
     p_info->closed = chan->closed;

@@ -45,6 +45,7 @@ typedef struct csp_chan {
     _Atomic uint32_t refs;    /* acquire-release in decref: handles, parts in flight, actors, registry look-ups */
     _Atomic uint32_t hint;    /* CSP_SEND | CSP_RECV bits; release in csp_chan_unlock / relaxed in select's first look,
                                  which repeats under the lock whatever it finds */
+    uint32_t fork_generation; /* immutable: csp_fork_generation at birth */
     csp_spin spin;            /* advice for waits on this channel */
     /* all below guarded by lock */
     csp_queue buffer;

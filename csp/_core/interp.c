@@ -34,25 +34,35 @@ void csp_interp_decref(csp_interp *interp)
 
 /* --- what it owns --- */
 
-void csp_interp_add_end(csp_interp *interp, csp_end *end)
+static void link_end_locked(csp_interp *interp, csp_end *end)
 {
-    csp_lock_acquire(&interp->lock);
+    csp_end **list = end->given_up ? &interp->given_up : &interp->ends;
     end->prev = NULL;
-    end->next = interp->ends;
-    if (interp->ends != NULL)
-        interp->ends->prev = end;
-    interp->ends = end;
-    csp_lock_release(&interp->lock);
+    end->next = *list;
+    if (end->next != NULL)
+        end->next->prev = end;
+    *list = end;
 }
 
 static void unlink_end_locked(csp_interp *interp, csp_end *end)
 {
-    if (end->prev == NULL && interp->ends != end)
-        return; /* not listed: taken over by csp_interp_died */
-    *(end->prev != NULL ? &end->prev->next : &interp->ends) = end->next;
+    csp_end **list = end->given_up ? &interp->given_up : &interp->ends;
+    if (end->prev == NULL && *list != end)
+        return; /* not listed */
+    *(end->prev != NULL ? &end->prev->next : list) = end->next;
     if (end->next != NULL)
         end->next->prev = end->prev;
     end->next = end->prev = NULL;
+}
+
+bool csp_interp_add_end(csp_interp *interp, csp_end *end)
+{
+    csp_lock_acquire(&interp->lock);
+    bool alive = !interp->dead;
+    end->given_up = !alive;
+    link_end_locked(interp, end);
+    csp_lock_release(&interp->lock);
+    return alive;
 }
 
 void csp_interp_remove_end(csp_interp *interp, csp_end *end)
@@ -68,6 +78,7 @@ bool csp_interp_add_lease(csp_interp *interp, csp_lease *lease)
     bool alive = !interp->dead;
     if (alive) {
         lease->open = lease->listed = true;
+        lease->fork_generation = atomic_load_explicit(&csp_fork_generation, memory_order_relaxed); /* see registry.c */
         lease->prev = NULL;
         lease->next = interp->leases;
         if (interp->leases != NULL)
@@ -80,6 +91,8 @@ bool csp_interp_add_lease(csp_interp *interp, csp_lease *lease)
 
 bool csp_interp_remove_lease(csp_interp *interp, csp_lease *lease)
 {
+    if (lease->listed && lease->fork_generation != atomic_load_explicit(&csp_fork_generation, memory_order_relaxed))
+        return false; /* the parent's: it settles the value there */
     csp_lock_acquire(&interp->lock);
     bool was_open = lease->open;
     lease->open = false;
@@ -231,10 +244,10 @@ static csp_end *take_open_end(csp_interp *interp)
 {
     csp_lock_acquire(&interp->lock);
     csp_end *end = interp->ends;
-    while (end != NULL && end->given_up)
-        end = end->next;
     if (end != NULL) {
+        unlink_end_locked(interp, end);
         end->given_up = true;
+        link_end_locked(interp, end);
         csp_end_incref(end);
     }
     csp_lock_release(&interp->lock);
@@ -277,4 +290,14 @@ void csp_interp_reap(csp_interp *interp)
     }
     while (interp->ends != NULL)
         csp_end_abandon(interp->ends);
+    while (interp->given_up != NULL)
+        csp_end_abandon(interp->given_up);
+}
+
+void csp_interp_after_fork(csp_interp *interp)
+{
+    csp_lock_init(&interp->lock, CSP_RANK_INTERP, (uint64_t)interp->id);
+    interp->ends = interp->given_up = NULL;
+    interp->leases = NULL;
+    interp->parked = NULL; /* threads that do not exist here */
 }

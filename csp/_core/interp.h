@@ -20,6 +20,7 @@ typedef struct csp_lease {
     struct csp_lease *next, *prev; /* guarded by interp->lock */
     bool open;                   /* guarded by interp->lock: the value is neither kept nor given back yet */
     bool listed;                 /* guarded by interp->lock: on the interpreter's list */
+    uint32_t fork_generation;    /* immutable once listed: csp_fork_generation at that time */
 } csp_lease;
 
 typedef struct csp_interp {
@@ -31,7 +32,8 @@ typedef struct csp_interp {
     _Atomic bool has_exit_cause; /* set under lock; relaxed look outside it: saves the lock while the interpreter lives */
     bool swallow_stop;           /* guarded by lock: trap_stop, a stop only fires the `stopping` channel */
     bool dead;                   /* guarded by lock: no new handle, lease or wait may be entered */
-    csp_end *ends;               /* guarded by lock; stay listed when closed, until freed */
+    csp_end *ends;               /* guarded by lock: the handles that are not given up */
+    csp_end *given_up;           /* guarded by lock: closed by the death of the interpreter, not freed yet */
     csp_lease *leases;           /* guarded by lock */
     csp_waiter *parked;          /* guarded by lock: waiters of its sleeping threads, and all of its event loops */
     csp_msg exit_cause;          /* guarded by lock: becomes the cause of channels whose last sender dies with it */
@@ -55,6 +57,9 @@ csp_status csp_interp_check(csp_interp *interp);
  * channels can be freed; else they are forgotten.  No lock held.  Idempotent. */
 void csp_interp_died(csp_interp *interp, csp_msg *cause, bool attached);
 
+/* In the child of a fork, by the registry: a new lock, and nothing owned.  What was owned belongs to the parent. */
+void csp_interp_after_fork(csp_interp *interp);
+
 /* No Python object of the interpreter can be reached any more: free the handles and leases that its objects leaked. */
 void csp_interp_reap(csp_interp *interp);
 
@@ -68,7 +73,7 @@ void csp_interp_copy_exit_cause(csp_interp *interp, csp_msg *to);
 csp_status csp_interp_enter_wait(csp_interp *interp, csp_waiter *waiter);
 void csp_interp_leave_wait(csp_interp *interp, csp_waiter *waiter);
 
-void csp_interp_add_end(csp_interp *interp, csp_end *end);
+bool csp_interp_add_end(csp_interp *interp, csp_end *end); /* false: dead; it is listed none the less */
 void csp_interp_remove_end(csp_interp *interp, csp_end *end);
 bool csp_interp_add_lease(csp_interp *interp, csp_lease *lease); /* false: dead */
 bool csp_interp_remove_lease(csp_interp *interp, csp_lease *lease); /* true: it was still open, the caller settles it */

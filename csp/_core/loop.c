@@ -50,6 +50,7 @@ csp_loop *csp_loop_new(void)
         return NULL;
     atomic_init(&loop->fired, NULL);
     atomic_init(&loop->signalled, 0);
+    atomic_init(&loop->posting, 0);
     if (!open_descriptor(loop)) {
         csp_raw_free(loop);
         return NULL;
@@ -59,6 +60,9 @@ csp_loop *csp_loop_new(void)
 
 void csp_loop_free(csp_loop *loop)
 {
+    uint32_t posting;
+    while ((posting = atomic_load_explicit(&loop->posting, memory_order_acquire)) != 0) /* pairs with post's last act */
+        csp_futex_wait(&loop->posting, posting, csp_now() + 1000000); /* nobody wakes us: it is a matter of microseconds */
     close(loop->read_fd);
     if (loop->write_fd != loop->read_fd)
         close(loop->write_fd);
@@ -67,10 +71,13 @@ void csp_loop_free(csp_loop *loop)
 
 void csp_loop_post(csp_loop *loop, csp_waiter *waiter)
 {
+    /* Relaxed: the push below publishes it to whoever drains the waiter, and only then may the loop be freed. */
+    atomic_fetch_add_explicit(&loop->posting, 1, memory_order_relaxed);
     csp_waiter *head = atomic_load_explicit(&loop->fired, memory_order_relaxed); /* the exchange checks it */
     do {
         waiter->next_wake = head;
-    } while (!atomic_compare_exchange_weak_explicit(&loop->fired, &head, waiter, memory_order_release,
+        /* Acquire too: if a drain came before us, we must see that it had reopened `signalled`. */
+    } while (!atomic_compare_exchange_weak_explicit(&loop->fired, &head, waiter, memory_order_acq_rel,
                                                     memory_order_relaxed));
     if (atomic_exchange_explicit(&loop->signalled, 1, memory_order_acq_rel) == 0) {
         uint64_t one = 1;
@@ -78,6 +85,7 @@ void csp_loop_post(csp_loop *loop, csp_waiter *waiter)
             /* Full: then it is readable already, which is all that is wanted. */
         }
     }
+    atomic_fetch_sub_explicit(&loop->posting, 1, memory_order_release); /* pairs with csp_loop_free; the last touch */
 }
 
 csp_waiter *csp_loop_drain(csp_loop *loop)
@@ -86,9 +94,10 @@ csp_waiter *csp_loop_drain(csp_loop *loop)
     if (read(loop->read_fd, &count, sizeof count) < 0) {
         /* Empty: a drain for its own sake. */
     }
-    /* First open for new signals, then take: a post in between signals again and is at worst drained early. */
-    atomic_store_explicit(&loop->signalled, 0, memory_order_seq_cst);
-    csp_waiter *newest = atomic_exchange_explicit(&loop->fired, NULL, memory_order_acquire);
+    /* First open for new signals, then take: a post in between signals again and is at worst drained early.  A post that
+     * comes after the taking has acquired from it (release), so it finds the signal open and writes. */
+    atomic_exchange_explicit(&loop->signalled, 0, memory_order_acq_rel);
+    csp_waiter *newest = atomic_exchange_explicit(&loop->fired, NULL, memory_order_acq_rel);
     csp_waiter *oldest = NULL;
     while (newest != NULL) {
         csp_waiter *next = newest->next_wake;

@@ -10,13 +10,16 @@
 #include "waiter.h"
 
 typedef struct csp_loop {
-    _Atomic(csp_waiter *) fired;  /* newest first; release in post / acquire in drain */
-    _Atomic uint32_t signalled;   /* 1: the descriptor is readable; acq-rel exchange on both sides */
+    _Atomic(csp_waiter *) fired;  /* newest first; acq-rel in post and drain, which pair with each other */
+    _Atomic uint32_t signalled;   /* 1: the descriptor is readable or about to be; acq-rel exchange in post / drain */
+    _Atomic uint32_t posting;     /* threads inside csp_loop_post; release in post / acquire in csp_loop_free */
     int read_fd, write_fd;        /* immutable; the same eventfd on Linux, the two ends of a pipe elsewhere */
 } csp_loop;
 
 csp_loop *csp_loop_new(void);      /* NULL: no memory or no descriptor */
-void csp_loop_free(csp_loop *loop); /* nothing may be waiting through it */
+/* Nothing may be waiting through it.  A thread whose waiter was drained already may still be about to write the descriptor:
+ * it is waited for. */
+void csp_loop_free(csp_loop *loop);
 void csp_loop_post(csp_loop *loop, csp_waiter *waiter);
 /* All waiters fired so far, oldest first, linked by next_wake; NULL if none.  The loop's thread only. */
 csp_waiter *csp_loop_drain(csp_loop *loop);

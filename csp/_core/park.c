@@ -144,6 +144,7 @@ typedef struct {
 
 static bucket buckets[BUCKETS]; /* process-wide */
 static pthread_once_t buckets_once = PTHREAD_ONCE_INIT;
+static bool buckets_made; /* process-wide; written once, in buckets_once; read in the child of a fork */
 
 static void buckets_init(void)
 {
@@ -157,6 +158,7 @@ static void buckets_init(void)
         pthread_cond_init(&buckets[i].changed, &attr);
         pthread_condattr_destroy(&attr);
     }
+    buckets_made = true;
 }
 
 static bucket *bucket_of(_Atomic uint32_t *word)
@@ -212,30 +214,33 @@ void csp_futex_wake(_Atomic uint32_t *word) { csp_futex_wake_all(word); } /* the
 #define CREDIT_MAX 8
 #define SKIP 32
 
-static _Atomic int spinning; /* process-wide: threads that spin now.  Relaxed: a place too many is harmless */
+static _Atomic int spinning; /* process-wide: threads in a long spin.  Relaxed: a place too many is harmless */
 
 bool csp_spin_begin(csp_spin *spin)
 {
-    if (spin == NULL)
+    if (spin == NULL || csp_cores() < 2)
         return false;
-    if (atomic_load_explicit(&spin->credit, memory_order_relaxed) <= 0) {
-        uint8_t skip = atomic_load_explicit(&spin->skip, memory_order_relaxed);
-        if (skip > 0) {
-            atomic_store_explicit(&spin->skip, skip - 1, memory_order_relaxed);
-            return false;
-        }
-        /* Skipped long enough: try one spin; it earns new credit or another stretch without. */
-    }
-    if (atomic_fetch_add_explicit(&spinning, 1, memory_order_relaxed) >= csp_cores() - 1) {
-        atomic_fetch_sub_explicit(&spinning, 1, memory_order_relaxed);
-        return false;
-    }
-    return true;
+    if (atomic_load_explicit(&spin->credit, memory_order_relaxed) > 0)
+        return true;
+    uint8_t skip = atomic_load_explicit(&spin->skip, memory_order_relaxed);
+    if (skip == 0)
+        return true; /* skipped long enough: one try earns new credit or another stretch without */
+    atomic_store_explicit(&spin->skip, (uint8_t)(skip - 1), memory_order_relaxed);
+    return false;
 }
+
+bool csp_spin_enter_long(void)
+{
+    if (atomic_fetch_add_explicit(&spinning, 1, memory_order_relaxed) < csp_cores() - 1)
+        return true;
+    csp_spin_leave_long();
+    return false;
+}
+
+void csp_spin_leave_long(void) { atomic_fetch_sub_explicit(&spinning, 1, memory_order_relaxed); }
 
 void csp_spin_end(csp_spin *spin, bool paid)
 {
-    atomic_fetch_sub_explicit(&spinning, 1, memory_order_relaxed);
     int8_t credit = atomic_load_explicit(&spin->credit, memory_order_relaxed);
     if (paid) {
         if (credit < CREDIT_MAX)
@@ -246,4 +251,15 @@ void csp_spin_end(csp_spin *spin, bool paid)
         atomic_store_explicit(&spin->credit, (int8_t)(credit - 1), memory_order_relaxed);
     if (credit <= 1)
         atomic_store_explicit(&spin->skip, SKIP, memory_order_relaxed);
+}
+
+/* --- fork --- */
+
+void csp_park_after_fork(void)
+{
+    atomic_store_explicit(&spinning, 0, memory_order_relaxed); /* only one thread is left */
+#if !defined(PARK_FUTEX) && !defined(PARK_WINDOWS)
+    if (buckets_made)
+        buckets_init(); /* a mutex may be held by a thread that is no more */
+#endif
 }

@@ -47,7 +47,14 @@ typedef struct {
     _Atomic uint8_t skip;   /* waits still to go without a spin once credit ran out */
 } csp_spin;
 
-bool csp_spin_begin(csp_spin *spin);           /* spin now?  takes one of the (cores - 1) places for spinners */
-void csp_spin_end(csp_spin *spin, bool paid);  /* gives the place back and learns */
+bool csp_spin_begin(csp_spin *spin);          /* spin now?  Never on one core */
+void csp_spin_end(csp_spin *spin, bool paid); /* after each begin that said yes: learn from it */
+
+/* A spin that gets long takes one of (cores - 1) places in the process, if one is free, and leaves it at its end. */
+bool csp_spin_enter_long(void);
+void csp_spin_leave_long(void);
+
+/* In the child of a fork, once, by the registry. */
+void csp_park_after_fork(void);
 
 #endif

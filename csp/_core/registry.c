@@ -21,9 +21,10 @@ static void lock_table(void)
     csp_lock_acquire(&table_lock);
 }
 
-uint64_t csp_registry_add_chan(csp_chan *chan)
+void csp_registry_add_chan(csp_chan *chan)
 {
-    uint64_t id = 1 + atomic_fetch_add_explicit(&last_chan_id, 1, memory_order_relaxed);
+    chan->id = 1 + atomic_fetch_add_explicit(&last_chan_id, 1, memory_order_relaxed);
+    csp_lock_init(&chan->lock, CSP_RANK_CHAN, chan->id); /* before anybody can find it in the table */
     lock_table();
     chan->next_registered = channels;
     chan->prev_registered = &channels;
@@ -32,7 +33,6 @@ uint64_t csp_registry_add_chan(csp_chan *chan)
     channels = chan;
     nchannels++;
     csp_lock_release(&table_lock);
-    return id;
 }
 
 void csp_registry_remove_chan(csp_chan *chan)
@@ -78,16 +78,25 @@ void csp_registry_census(csp_census *p_census)
 }
 
 #ifndef _WIN32
+/* The table is whole in the child because the forking thread holds its lock meanwhile. */
+static void before_fork(void) { lock_table(); }
+static void after_fork_in_parent(void) { csp_lock_release(&table_lock); }
+
 static void after_fork_in_child(void)
 {
     atomic_fetch_add_explicit(&csp_fork_generation, 1, memory_order_relaxed);
-    csp_lock_init(&table_lock, CSP_RANK_REGISTRY, 0);
+    channels = NULL; /* they are foreign now and are never freed */
+    nchannels = 0;
+    for (csp_interp *interp = interpreters; interp != NULL; interp = interp->next)
+        csp_interp_after_fork(interp);
+    csp_park_after_fork();
     csp_pool_after_fork();
+    csp_lock_release(&table_lock);
 }
 
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
-static void install(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
+static void install(void) { pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
 
 void csp_registry_install_fork_handler(void) { pthread_once(&fork_once, install); }
 #else

@@ -6,7 +6,7 @@
 
 #include "interp.h"
 
-uint64_t csp_registry_add_chan(csp_chan *chan); /* gives the id */
+void csp_registry_add_chan(csp_chan *chan); /* gives it its id, and the lock that goes by it */
 void csp_registry_remove_chan(csp_chan *chan);
 void csp_registry_add_interp(csp_interp *interp);
 void csp_registry_remove_interp(csp_interp *interp);

@@ -88,14 +88,29 @@ static csp_case *choose(csp_select *sel)
 
 #define QUICK_TRIES 4
 
-/* What looks ready is tried under its own lock; that it fires is then decided at that instant. */
+static bool earlier_looks_ready(csp_select *sel, csp_case *c)
+{
+    csp_time now = 0;
+    for (csp_case *earlier = sel->cases; earlier < c; earlier++)
+        if (earlier->chan != NULL && looks_ready(earlier, &now))
+            return true;
+    return false;
+}
+
+/* What looks ready is tried under its own lock; that it fires is then decided at that instant.  With priority the earlier
+ * cases are looked at once more under that lock: whatever was sent before the value that we are about to take shows by
+ * then, so a select over (stop, work) never takes work that was sent after a stop. */
 static csp_status try_quick(csp_select *sel, csp_case **p_fired, csp_effects *fx)
 {
     for (int i = 0; i < QUICK_TRIES; i++) {
         csp_case *c = choose(sel);
         if (c == NULL)
             return CSP_PENDING;
-        csp_status status = csp_chan_try(c, fx);
+        csp_status status = CSP_PENDING;
+        csp_chan_lock(c->chan);
+        if (!sel->priority || !earlier_looks_ready(sel, c))
+            status = csp_chan_try_locked(c, fx);
+        csp_chan_unlock(c->chan);
         if (status != CSP_PENDING) {
             *p_fired = c;
             return status;
@@ -126,13 +141,14 @@ static void unlock_all(csp_select *sel)
     }
 }
 
-/* All locked: try the cases, each once, in order or in random order, until one does not want to wait. */
+/* All locked: try the cases, each once, until one does not want to wait.  The first to be tried is one of those that look
+ * ready, with equal chances; the look only errs where a queue holds nothing but waiters that were claimed elsewhere, and
+ * then the rest is tried in a circle from there. */
 static csp_status try_locked(csp_select *sel, csp_case **p_fired, csp_effects *fx)
 {
     uint32_t n = sel->ncases;
-    /* A random start and a step with no common divisor visit each once; among several ready ones the start decides.
-     * This pass seldom finds anything (the quick one did), so the slight bias does not show. */
-    uint32_t at = sel->priority ? 0 : random_below(sel, n);
+    csp_case *first = sel->priority ? NULL : choose(sel);
+    uint32_t at = first != NULL ? (uint32_t)(first - sel->cases) : 0;
     for (uint32_t i = 0; i < n; i++, at = at + 1 == n ? 0 : at + 1) {
         csp_case *c = &sel->cases[at];
         if (c->chan == NULL)

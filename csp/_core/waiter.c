@@ -7,7 +7,8 @@
 
 /* How long a wait spins at most before it sleeps: about what waking an idle core costs (competitive spinning). */
 #define SPIN_NS 20000
-#define SPIN_LOOK 64 /* pauses between two looks at the clock */
+#define SPIN_BRIEF 64 /* pauses before the long part: one or two microseconds */
+#define SPIN_LOOK 32  /* pauses between two looks at the clock */
 
 void csp_waiter_init(csp_waiter *waiter, struct csp_interp *interp, csp_case *cases, uint32_t ncases)
 {
@@ -71,24 +72,43 @@ bool csp_waiter_cancel(csp_waiter *waiter)
     return false;
 }
 
-/* True if it was done within the spin.  Ends early when the interpreter is being stopped. */
+/* A long spin ends early when the interpreter is being stopped. */
+static bool stop_asked(csp_waiter *waiter)
+{
+    if (waiter->interp == NULL)
+        return false;
+    /* Relaxed: csp_interp_enter_wait looks again under the lock. */
+    uint32_t cancel = atomic_load_explicit(&waiter->interp->cancel, memory_order_relaxed);
+    return cancel != CSP_RUNNING && cancel != CSP_STOP_DELIVERED;
+}
+
+static bool pause_until_done(csp_waiter *waiter, int pauses)
+{
+    for (int i = 0; i < pauses; i++) {
+        if (csp_waiter_done(waiter))
+            return true;
+        csp_pause();
+    }
+    return false;
+}
+
+/* True if it was done within the spin.  The answer of a peer that is running comes within the brief part, which costs
+ * neither a look at the clock nor a write to memory that all threads share. */
 static bool spin_until_done(csp_waiter *waiter, csp_time deadline)
 {
+    if (pause_until_done(waiter, SPIN_BRIEF))
+        return true;
+    if (!csp_spin_enter_long())
+        return false;
     csp_time until = csp_now() + SPIN_NS;
     if (deadline < until)
         until = deadline;
-    do {
-        for (int i = 0; i < SPIN_LOOK; i++) {
-            if (csp_waiter_done(waiter))
-                return true;
-            csp_pause();
-        }
-        /* Relaxed: csp_interp_enter_wait looks again under the lock. */
-        if (waiter->interp != NULL &&
-            atomic_load_explicit(&waiter->interp->cancel, memory_order_relaxed) != CSP_RUNNING)
-            return false;
-    } while (csp_now() < until);
-    return false;
+    bool done;
+    do
+        done = pause_until_done(waiter, SPIN_LOOK);
+    while (!done && !stop_asked(waiter) && csp_now() < until);
+    csp_spin_leave_long();
+    return done;
 }
 
 static csp_status sleep_until_done(csp_waiter *waiter, csp_time deadline)
@@ -168,6 +188,14 @@ void csp_waitq_remove(csp_waitq *queue, csp_case *c)
 }
 
 /* --- effects --- */
+
+void csp_effects_add_values(csp_effects *fx, csp_segment *values)
+{
+    csp_segment **tail = &fx->values;
+    while (*tail != NULL)
+        tail = &(*tail)->next;
+    *tail = values;
+}
 
 void csp_effects_forget(csp_effects *fx)
 {

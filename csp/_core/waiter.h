@@ -16,6 +16,7 @@
 #ifndef CSP_WAITER_H
 #define CSP_WAITER_H
 
+#include "lock.h"
 #include "msg.h"
 #include "park.h"
 #include "status.h"
@@ -74,6 +75,12 @@ static inline bool csp_waiter_done(csp_waiter *waiter)
     return (atomic_load_explicit(&waiter->state, memory_order_acquire) & CSP_DONE) != 0;
 }
 
+/* Nobody has claimed it yet.  A look, for counting; relaxed: it may change the next instant anyway. */
+static inline bool csp_waiter_waits(csp_waiter *waiter)
+{
+    return (atomic_load_explicit(&waiter->state, memory_order_relaxed) & ~CSP_ASLEEP) == CSP_WAITING;
+}
+
 /* Sleep until DONE, the deadline or a signal: CSP_OK (outcome is in the waiter), CSP_TIMEOUT, CSP_INTERRUPTED.
  * Spins first while `spin` says that this pays (NULL: never).  No lock held, no thread state attached.
  * While asleep the waiter stands in its interpreter's list, so a stop or kill finds it; the first call may
@@ -97,8 +104,8 @@ void csp_waitq_remove(csp_waitq *queue, csp_case *c); /* O(1); fine if it is not
 typedef struct {
     csp_waiter *wake;           /* finished by csp_effects_wake, in the order they were claimed */
     csp_waiter **wake_tail;
-    csp_msg one;                /* a single displaced value */
-    struct csp_segment *values; /* a whole buffer */
+    csp_msg one;                /* a single displaced value; there is room for no second: csp_effects_displace */
+    struct csp_segment *values; /* whole buffers, linked by next */
 } csp_effects;
 
 static inline void csp_effects_init(csp_effects *fx)
@@ -115,6 +122,17 @@ static inline void csp_effects_add_wake(csp_effects *fx, csp_waiter *waiter)
     *fx->wake_tail = waiter;
     fx->wake_tail = &waiter->next_wake;
 }
+
+/* A value to free later (moved).  At most one between two runs. */
+static inline void csp_effects_displace(csp_effects *fx, csp_msg *msg)
+{
+    if (fx->one.kind != CSP_MSG_EMPTY)
+        csp_fatal("effects: a second value displaced before the first was freed");
+    csp_msg_move(&fx->one, msg);
+}
+
+/* A whole buffer to free later, besides those that are there. */
+void csp_effects_add_values(csp_effects *fx, struct csp_segment *values);
 
 /* The values in it belong to an interpreter that is gone: forget them. */
 void csp_effects_forget(csp_effects *fx);
