@@ -1,0 +1,200 @@
+"""A pipeline of actors that measures a tree of source: one walks, N measure, one adds up; the main thread watches.
+
+    walk_tree --batches--> measure_files (N of them) --measured--> aggregate
+        |                        ^                                     |
+      found                     quit                             progress, report
+        v                        |                                     v
+    ======================== the main thread: watch() ========================
+
+- The two channels in the middle are bounded: a fast walker waits for slow workers instead of filling the memory.
+- `found` and `progress` hold one value and drop the older one: nobody waits for the screen.
+- `quit` carries nothing.  Closing it is the message, and it reaches everybody at once (Go's "done channel").
+- Nobody counts workers.  When the last of them ends, the last sender of `measured` is gone, so the aggregator's loop ends and it
+  reports: after the whole tree, after Ctrl-C, or after a crash.
+- An actor that fails shows up in the main thread's `select` as its `exited`.
+"""
+
+import os
+import time
+
+import csp
+from csp import BrokenChannel, EndOfChannel, actor, select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from typing import Any
+
+    from csp import ActorRef, Channel, RecvChannel, SendChannel
+
+    Measure = Callable[[str, str], dict[str, Any]]
+
+BATCH = 4
+"""Files in one work item: enough that a hand-over costs nothing, few enough that no worker ends long after the others."""
+
+AHEAD = 32
+"""Work items that wait between two stages."""
+
+REDRAW = 0.1
+"""Seconds that the main thread waits for news before it shows the passing of time."""
+
+
+@actor
+def walk_tree(root: str, skip: "Collection[str]", batches: "SendChannel", found: "SendChannel", quit: "RecvChannel") -> "list[str]":
+    """Send the paths of the tree's files in batches; return the directories that could not be read."""
+    from csp.demo.walk import walk
+
+    unreadable: list[str] = []
+    batch: list[str] = []
+    total = 0
+
+    def flush() -> None:
+        nonlocal batch
+        select([quit, (batches, batch)], priority=True)  # a closed `quit` is ready, with EndOfChannel
+        found.send(total)
+        batch = []
+
+    try:
+        for path in walk(root, skip, unreadable):
+            batch.append(path)
+            total += 1
+            if len(batch) == BATCH:
+                flush()
+        if batch:
+            flush()
+    except (EndOfChannel, BrokenChannel):
+        pass  # asked to quit, or no worker is left
+    return unreadable
+
+
+@actor
+def measure_files(number: int, folder: str, measure: "Measure", batches: "RecvChannel", measured: "SendChannel", quit: "RecvChannel") -> None:
+    """Measure batches of files until there are none, or until `quit` is closed; every file that was measured is sent on."""
+    try:
+        while True:
+            _, batch = select([quit, batches], priority=True)
+            started = time.thread_time()
+            figures = []
+            for name in batch:
+                if quit.closed:
+                    break
+                figures.append(measure(os.path.join(folder, name), name))
+            measured.send((number, time.thread_time() - started, figures))
+    except (EndOfChannel, BrokenChannel):
+        pass  # no more batches, or asked to quit, or nobody is left to hear the result
+
+
+@actor
+def aggregate(workers: int, measured: "RecvChannel", progress: "SendChannel", report: "SendChannel") -> None:
+    """Add up what the workers measured, and report once the last of them is gone."""
+    from csp.demo.totals import Totals
+
+    totals = Totals()
+    shares = [{"worker": number, "files": 0, "lines": 0, "cpu_seconds": 0.0} for number in range(1, workers + 1)]
+    for number, cpu_seconds, figures in measured:
+        totals.add(figures)
+        share = shares[number - 1]
+        share["files"] += len(figures)
+        share["lines"] += sum(file.get("lines", 0) for file in figures)
+        share["cpu_seconds"] += cpu_seconds
+        progress.send((totals.files, totals.sums["lines"], totals.sums["tokens"]))
+    report.send({"counts": totals.counts(), "workers": shares})
+
+
+class Pipeline:
+    """One run over one tree, to be watched from the main thread.
+
+    `measure` is what is done with each file; it crosses to the workers by reference, so it is a function of a module.
+    """
+
+    def __init__(self, root: str, workers: int, *, skip: "Collection[str]" = (), measure: "Measure | None" = None) -> None:
+        from csp.demo import measure as measuring
+        from csp.demo.walk import base
+
+        self.root, self.folder, self.skip, self.workers = root, base(root), tuple(skip), workers
+        self.measure = measure or measuring.measure_file
+        self.refs: list[ActorRef] = []
+        self.total = self.done = self.lines = self.tokens = 0
+        self.walked = False
+        self.interrupted = False
+        self.failures: list[dict[str, str]] = []
+        self.reported: dict[str, Any] | None = None
+        self.seconds = 0.0
+
+    def run(self, show: "Callable[[Pipeline], None]" = lambda pipeline: None) -> "dict[str, Any]":
+        """Run to the end, calling `show(self)` whenever there is something to show, and return the outcome.
+
+        The first Ctrl-C ends the run in order, with what was measured until then; a second one breaks out.
+        """
+        self.started = time.monotonic()
+        self.open()
+        try:
+            self.spawn()
+            self.watch(show)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            self.stop()
+            self.watch(show)
+        finally:
+            self.stop()
+        self.seconds = time.monotonic() - self.started
+        return self.outcome()
+
+    def open(self) -> None:
+        """Make the channels.  Of the two in the middle only a receiver is kept, for its statistics."""
+        self.quit: Channel = csp.Channel(name="quit")
+        self.batches_in, self.batches = csp.channel(AHEAD, name="batches")
+        self.measured_in, self.measured = csp.channel(AHEAD, name="measured")
+        self.found_in, self.found = csp.channel(1, name="found", overflow="drop_oldest")
+        self.progress_in, self.progress = csp.channel(1, name="progress", overflow="drop_oldest")
+        self.report_in, self.report = csp.channel(1, name="report")
+
+    def spawn(self) -> None:
+        """Start the actors, the last stage first, then give up this side's ends: each channel now ends with its senders."""
+        quit = self.quit.receiver
+        try:
+            self.refs.append(aggregate.spawn(self.workers, self.measured, self.progress_in, self.report_in))
+            self.refs.append(walk_tree.spawn(self.root, self.skip, self.batches_in, self.found_in, quit))
+            for number in range(1, self.workers + 1):
+                worker = csp.spawn(measure_files, number, self.folder, self.measure, self.batches, self.measured_in, quit, name=f"worker-{number}")
+                self.refs.append(worker)
+        finally:
+            for end in (self.batches_in, self.measured_in, self.found_in, self.progress_in, self.report_in):
+                end.close()
+
+    def stop(self) -> None:
+        """Ask walker and workers to leave off; the aggregator follows when they are gone."""
+        self.quit.close()
+
+    def watch(self, show: "Callable[[Pipeline], None]") -> None:
+        """Follow the run until every actor has ended."""
+        exits = [ref.exited for ref in self.refs]
+        cases: list[RecvChannel | None] = [self.report, self.found, self.progress, *exits]
+        running = len(exits)
+        while running:
+            try:
+                channel, value = select(cases, timeout=REDRAW)
+            except EndOfChannel as error:
+                assert error.index is not None
+                cases[error.index] = None
+                continue
+            if channel is self.progress:
+                self.done, self.lines, self.tokens = value
+            elif channel is self.found:
+                self.total = value
+            elif channel is self.report:
+                self.reported = value
+            elif channel is not None:
+                cases[cases.index(channel)] = None
+                running -= 1
+                self.ended(value)
+            show(self)
+        if self.reported is None and not cases[0] is None:
+            self.reported = self.report.recv_nowait(default=None)
+
+    def ended(self, exit: "csp.Exit") -> None:
+        """An actor has ended: if it failed, the others stop too, and the failure is kept."""
+        if exit.reason == "failed":
+            remote = exit.remote
+            self.failures.append({"actor": exit.ref.name, "error": f"{remote.type_name}: {remote.message}", "traceback": remote.traceback})
+            self.stop()
