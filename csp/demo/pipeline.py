@@ -102,9 +102,9 @@ def aggregate(workers: int, measured: "RecvChannel", progress: "SendChannel", re
 
 
 class Pipeline:
-    """One run over one tree, to be watched from the main thread.
+    """One run over one tree, watched from the main thread.  Its public attributes are what is known so far.
 
-    `measure` is what is done with each file; it crosses to the workers by reference, so it is a function of a module.
+    `measure` is what is done with each file.  It crosses to the workers by reference, so it is a function of a module.
     """
 
     def __init__(self, root: str, workers: int, *, skip: "Collection[str]" = (), measure: "Measure | None" = None) -> None:
@@ -113,21 +113,31 @@ class Pipeline:
 
         self.root, self.folder, self.skip, self.workers = root, base(root), tuple(skip), workers
         self.measure = measure or measuring.measure_file
-        self.refs: list[ActorRef] = []
         self.total = self.done = self.lines = self.tokens = 0
-        self.walked = False
-        self.interrupted = False
-        self.failures: list[dict[str, str]] = []
+        self.walked = self.interrupted = False
         self.reported: dict[str, Any] | None = None
-        self.seconds = 0.0
+        self.failures: list[dict[str, str]] = []
+        self.unreadable: list[str] = []
+        self.channels: dict[str, dict[str, Any]] = {}
+        self.refs: list[ActorRef] = []
+        self.walker: ActorRef | None = None
+        self.started, self.cpu_started = time.monotonic(), time.process_time()
+        self.open()
+
+    def open(self) -> None:
+        """Make the channels.  Of the two in the middle only the receiver is kept, for its statistics."""
+        self.quit: Channel[Any] = csp.Channel(name="quit")
+        self.batches_in, self.batches = csp.channel(AHEAD, name="batches")
+        self.measured_in, self.measured = csp.channel(AHEAD, name="measured")
+        self.found_in, self.found = csp.channel(1, name="found", overflow="drop_oldest")
+        self.progress_in, self.progress = csp.channel(1, name="progress", overflow="drop_oldest")
+        self.report_in, self.report = csp.channel(1, name="report")
 
     def run(self, show: "Callable[[Pipeline], None]" = lambda pipeline: None) -> "dict[str, Any]":
         """Run to the end, calling `show(self)` whenever there is something to show, and return the outcome.
 
-        The first Ctrl-C ends the run in order, with what was measured until then; a second one breaks out.
+        The first Ctrl-C ends the run in order, with what was measured until then; a second one breaks out of it.
         """
-        self.started = time.monotonic()
-        self.open()
         try:
             self.spawn()
             self.watch(show)
@@ -137,64 +147,99 @@ class Pipeline:
             self.watch(show)
         finally:
             self.stop()
-        self.seconds = time.monotonic() - self.started
         return self.outcome()
 
-    def open(self) -> None:
-        """Make the channels.  Of the two in the middle only a receiver is kept, for its statistics."""
-        self.quit: Channel = csp.Channel(name="quit")
-        self.batches_in, self.batches = csp.channel(AHEAD, name="batches")
-        self.measured_in, self.measured = csp.channel(AHEAD, name="measured")
-        self.found_in, self.found = csp.channel(1, name="found", overflow="drop_oldest")
-        self.progress_in, self.progress = csp.channel(1, name="progress", overflow="drop_oldest")
-        self.report_in, self.report = csp.channel(1, name="report")
-
     def spawn(self) -> None:
-        """Start the actors, the last stage first, then give up this side's ends: each channel now ends with its senders."""
+        """Start the actors, the last stage first; then each channel ends with the actors that send into it."""
         quit = self.quit.receiver
-        try:
-            self.refs.append(aggregate.spawn(self.workers, self.measured, self.progress_in, self.report_in))
-            self.refs.append(walk_tree.spawn(self.root, self.skip, self.batches_in, self.found_in, quit))
-            for number in range(1, self.workers + 1):
-                worker = csp.spawn(measure_files, number, self.folder, self.measure, self.batches, self.measured_in, quit, name=f"worker-{number}")
-                self.refs.append(worker)
-        finally:
-            for end in (self.batches_in, self.measured_in, self.found_in, self.progress_in, self.report_in):
-                end.close()
+        self.refs.append(aggregate.spawn(self.workers, self.measured, self.progress_in, self.report_in))
+        self.walker = walk_tree.spawn(self.root, self.skip, self.batches_in, self.found_in, quit)
+        self.refs.append(self.walker)
+        for number in range(1, self.workers + 1):
+            name = f"{measure_files.__name__}-{number}"
+            self.refs.append(
+                csp.spawn(measure_files, number, self.folder, self.measure, self.batches, self.measured_in, quit, name=name)
+            )
+        self.give_up_senders()
+
+    def give_up_senders(self) -> None:
+        """Close this side's sending ends.  As long as one is open its channel cannot end."""
+        for end in (self.batches_in, self.measured_in, self.found_in, self.progress_in, self.report_in):
+            end.close()
 
     def stop(self) -> None:
         """Ask walker and workers to leave off; the aggregator follows when they are gone."""
         self.quit.close()
+        self.give_up_senders()
 
     def watch(self, show: "Callable[[Pipeline], None]") -> None:
         """Follow the run until every actor has ended."""
         exits = [ref.exited for ref in self.refs]
-        cases: list[RecvChannel | None] = [self.report, self.found, self.progress, *exits]
+        cases: list[Any] = [self.report, *exits, self.found, self.progress]
         running = len(exits)
         while running:
             try:
-                channel, value = select(cases, timeout=REDRAW)
-            except EndOfChannel as error:
-                assert error.index is not None
-                cases[error.index] = None
+                news = select(cases, timeout=REDRAW, priority=True)  # the report comes before its sender's exit
+            except EndOfChannel as end:
+                assert end.index is not None
+                cases[end.index] = None
+                self.walked |= end.channel is self.found
                 continue
-            if channel is self.progress:
-                self.done, self.lines, self.tokens = value
-            elif channel is self.found:
-                self.total = value
-            elif channel is self.report:
-                self.reported = value
-            elif channel is not None:
-                cases[cases.index(channel)] = None
+            if news.channel is self.report:
+                self.reported = news.value
+            elif news.channel is self.found:
+                self.total = news.value
+            elif news.channel is self.progress:
+                self.done, self.lines, self.tokens = news.value
+            elif news:
+                cases[news.index] = None
                 running -= 1
-                self.ended(value)
+                self.ended(news.value)
             show(self)
-        if self.reported is None and not cases[0] is None:
-            self.reported = self.report.recv_nowait(default=None)
 
     def ended(self, exit: "csp.Exit") -> None:
-        """An actor has ended: if it failed, the others stop too, and the failure is kept."""
-        if exit.reason == "failed":
-            remote = exit.remote
-            self.failures.append({"actor": exit.ref.name, "error": f"{remote.type_name}: {remote.message}", "traceback": remote.traceback})
-            self.stop()
+        """An actor has ended.  If it failed the others cannot finish their work: keep the failure, and stop them."""
+        if self.walker is not None and exit.ref == self.walker and exit.reason == "normal":
+            self.unreadable = exit.value
+        if exit.reason in ("normal", "shutdown"):
+            return
+        remote = exit.remote
+        self.failures.append(
+            {
+                "actor": exit.ref.name,
+                "reason": exit.reason,
+                "error": f"{remote.type_name}: {remote.message}" if remote else exit.reason,
+                "traceback": remote.traceback if remote else "",
+            }
+        )
+        self.stop()
+        self.give_up_receivers()
+
+    def give_up_receivers(self) -> None:
+        """Note the figures of the channels and close them: who still sends to an actor that is no more, is woken."""
+        for end in (self.batches, self.measured, self.found, self.progress):
+            if not end.closed:
+                figures = end.statistics()
+                self.channels[end.name or ""] = {
+                    "capacity": end.capacity,
+                    **{key: getattr(figures, key) for key in ("sent", "received", "dropped", "discarded", "peak")},
+                }
+                end.close()
+
+    def outcome(self) -> "dict[str, Any]":
+        """All that is known of the run, as plain values."""
+        from csp.demo.totals import Totals
+
+        seconds, cpu_seconds = time.monotonic() - self.started, time.process_time() - self.cpu_started
+        self.give_up_receivers()
+        reported = self.reported or {"counts": Totals().counts(), "workers": []}
+        return {
+            "complete": not (self.interrupted or self.failures),
+            "interrupted": self.interrupted,
+            "seconds": seconds,
+            "cpu_seconds": cpu_seconds,
+            **reported,
+            "channels": self.channels,
+            "unreadable_directories": self.unreadable,
+            "failures": self.failures,
+        }

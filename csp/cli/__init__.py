@@ -1,0 +1,42 @@
+"""The command line: `csp demo`, `csp doctor`.  Never imported by `import csp`.
+
+Exit status: 0, all went well; 1, something failed and the output says what; 2, a bad argument, named in the message;
+130, interrupted by Ctrl-C.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import csp
+from csp.cli import demo, doctor
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status; raises SystemExit(2) for bad arguments, as argparse does."""
+    parser = make_parser()
+    options = parser.parse_args(argv)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        print("csp: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole grammar of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="csp",
+        description="CSP channels, select and actors, each in its own subinterpreter with its own GIL.",
+        epilog="'csp COMMAND --help' says more of a command.  Exit status: 0 well, 1 something failed, 2 bad arguments, 130 interrupted.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"csp {csp.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    demo.add_to(commands)
+    doctor.add_to(commands)
+    return parser

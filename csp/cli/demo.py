@@ -1,0 +1,151 @@
+"""`csp demo`: measure a tree of Python source by a pipeline of actors, and report.
+
+The figures, as `--json` writes them; all numbers are plain, all times in seconds:
+
+    schema      "csp-demo/1"
+    csp, python, platform, cores    versions; the cores available to this process
+    path, title, skipped            the tree; how the report calls it; names of directories that were not entered
+    workers     how many workers were asked for
+    run         the outcome of the run:
+        complete, interrupted           whether the whole tree was measured; whether Ctrl-C came
+        seconds, cpu_seconds            from the first spawn to the end of the last actor; of the whole process
+        counts      equal to those of csp/demo/reference.py:
+            files, measured, bytes          found and read; without a problem; of all files
+            lines, code, comment, blank     of measured files, as all that follows; lines = code + comment + blank
+            tokens, functions, classes      tokens without comments and layout
+            problems                        {problem: files}: "syntax", "encoding", "depth", "unreadable"
+            failed                          [{path, problem, message}], by path
+            longest                         ten of {lines, function, path, line}
+        workers     [{worker, files, lines, cpu_seconds}], numbered from 1
+        channels    {name: {capacity, sent, received, dropped, discarded, peak}}
+        unreadable_directories          paths
+        failures    [{actor, reason, error, traceback}]: actors that did not end in order
+    baseline    the same work with one worker: {workers, complete, identical, files, seconds, cpu_seconds}, or null
+    speed_up    baseline.seconds / run.seconds, or null
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import sysconfig
+from typing import Any
+
+import csp
+from csp.cli import report
+from csp.cli.progress import display
+from csp.demo import measure, walk
+from csp.demo.pipeline import Pipeline
+
+MOST_WORKERS = 256
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    cores = os.process_cpu_count() or 1
+    parser = commands.add_parser(
+        "demo",
+        help="measure a source tree on all cores by a pipeline of actors",
+        description="A pipeline of actors, each in its own interpreter, measures the Python files under PATH: one walks, N parse "
+        "and tokenize, one adds up.  Then the same is done by one worker, for the speed-up.  Ctrl-C ends it with a partial report.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("path", metavar="PATH", nargs="?", type=existing, help="a directory or a file (default: the standard library)")
+    parser.add_argument(
+        "--workers", metavar="N", type=worker_count, default=cores, help=f"how many actors measure (default: the cores available, {cores})"
+    )
+    parser.add_argument("--json", metavar="FILE", type=writable, help="write all figures to FILE as JSON; '-' writes them to stdout in place of the report")
+    parser.add_argument("--no-baseline", action="store_true", help="do not run again with one worker")
+    parser.set_defaults(run=run)
+
+
+def existing(text: str) -> str:
+    if not os.path.exists(text):
+        raise argparse.ArgumentTypeError(f"no such file or directory: {text!r}")
+    return text
+
+
+def worker_count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST_WORKERS):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {MOST_WORKERS}, not {text!r}")
+    return int(text)
+
+
+def writable(text: str) -> str:
+    folder = os.path.dirname(text) or "."
+    if text != "-" and (os.path.isdir(text) or not os.access(folder, os.W_OK)):
+        raise argparse.ArgumentTypeError(f"cannot be written: {text!r}")
+    return text
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return the exit status."""
+    data = figures(options.path, options.workers, baseline=not options.no_baseline)
+    if options.json != "-":
+        print(report.render(data))
+    if options.json is not None:
+        write_json(data, options.json)
+    return status(data)
+
+
+def figures(path: str | None, workers: int, *, baseline: bool) -> dict[str, Any]:
+    """Measure, and measure again with one worker if `baseline` and if that says anything; return all figures."""
+    root = path or sysconfig.get_path("stdlib")
+    skip = () if path else walk.INSTALLED
+    outcome = measured(root, skip, workers)
+    data: dict[str, Any] = {
+        "schema": "csp-demo/1",
+        "csp": csp.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.process_cpu_count() or 1,
+        "path": os.path.abspath(root),
+        "title": os.path.abspath(path) if path else f"The standard library of Python {platform.python_version()}",
+        "skipped": list(skip),
+        "workers": workers,
+        "run": outcome,
+        "baseline": None,
+        "speed_up": None,
+    }
+    if baseline and workers > 1 and outcome["complete"] and outcome["counts"]["files"]:
+        single = measured(root, skip, 1)
+        data["baseline"] = {
+            "workers": 1,
+            "complete": single["complete"],
+            "identical": single["counts"] == outcome["counts"],
+            "files": single["counts"]["files"],
+            "seconds": single["seconds"],
+            "cpu_seconds": single["cpu_seconds"],
+        }
+        if single["complete"]:
+            data["speed_up"] = single["seconds"] / outcome["seconds"]
+    return data
+
+
+def measured(root: str, skip: tuple[str, ...], workers: int) -> dict[str, Any]:
+    """The outcome of one run, shown while it goes on."""
+    with display(f"{workers} worker{'s' * (workers != 1)}") as progress:
+        return Pipeline(root, workers, skip=skip, measure=measure.measure_file).run(progress.show)
+
+
+def write_json(data: dict[str, Any], target: str) -> None:
+    text = json.dumps(data, indent=2)
+    if target == "-":
+        print(text)
+    else:
+        with open(target, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+
+
+def status(data: dict[str, Any]) -> int:
+    """0, 1 or 130; says on stderr what is behind a 1 that the report does not show."""
+    run, baseline = data["run"], data["baseline"]
+    if run["failures"] or (baseline and baseline["complete"] and not baseline["identical"]):
+        return 1
+    if run["interrupted"] or (baseline and not baseline["complete"]):
+        return 130
+    if not run["counts"]["files"]:
+        print(f"csp demo: no Python files (*.py) under {data['path']}", file=sys.stderr)
+        return 1
+    return 0
