@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from types import GenericAlias, TracebackType
-from typing import Any, Generic, Literal, NamedTuple, Protocol, Self, TypeVar, final, overload
+from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, Self, TypeVar, final, overload
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")
@@ -180,6 +180,8 @@ def never() -> RecvChannel[Any]: ...
 def sleep(seconds: float, /) -> None: ...
 
 # --- looking, for tests: core.c ---
+
+PARKING: Final[Literal["futex", "WaitOnAddress", "pthread"]]
 
 def census() -> dict[str, int]: ...
 def fail_allocation(number: int, /) -> int: ...

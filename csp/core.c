@@ -173,6 +173,8 @@ static int execute(PyObject *module)
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         if (csp_add_functions(module, tables[i]) < 0)
             return -1;
+    if (PyModule_AddStringConstant(module, "PARKING", csp_parking) < 0)
+        return -1;
     if (csp_add_channel_types(module, state) < 0 || csp_add_lease_type(module, state) < 0 ||
         csp_add_select_types(module, state) < 0 || csp_add_block_type(module, state) < 0 ||
         csp_add_actor_types(module, state) < 0)

@@ -86,6 +86,8 @@ int csp_cores(void)
 #include <linux/futex.h>
 #include <sys/syscall.h>
 
+const char csp_parking[] = "futex";
+
 csp_sleep csp_futex_wait(_Atomic uint32_t *word, uint32_t expected, csp_time deadline)
 {
     struct timespec at, *until = NULL;
@@ -112,6 +114,8 @@ void csp_futex_wake_all(_Atomic uint32_t *word) { futex_wake(word, INT_MAX); }
 
 #elif defined(PARK_WINDOWS)
 
+const char csp_parking[] = "WaitOnAddress";
+
 csp_sleep csp_futex_wait(_Atomic uint32_t *word, uint32_t expected, csp_time deadline)
 {
     DWORD ms = INFINITE;
@@ -132,6 +136,8 @@ void csp_futex_wake_all(_Atomic uint32_t *word) { WakeByAddressAll((PVOID)word);
 #else /* anywhere with POSIX threads */
 #include <errno.h>
 #include <pthread.h>
+
+const char csp_parking[] = "pthread";
 
 /* Sleepers hash by address into buckets that are never destroyed, so a waker needs nothing of the sleeper's memory but
  * its address, as with a futex.  A shared bucket costs a spurious wake-up, no more. */

@@ -28,6 +28,9 @@ csp_sleep csp_futex_wait(_Atomic uint32_t *word, uint32_t expected, csp_time dea
 void csp_futex_wake(_Atomic uint32_t *word);
 void csp_futex_wake_all(_Atomic uint32_t *word);
 
+/* Which of the three was compiled in: "futex", "WaitOnAddress" or "pthread". */
+extern const char csp_parking[];
+
 /* Cores this process may run on, read once. */
 int csp_cores(void);
 
