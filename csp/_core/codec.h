@@ -4,34 +4,47 @@
  * the only place that can say DecodeError.  Neither is called with a lock held, both with the interpreter attached.
  *
  * Small scalars lie in the message itself (csp_msg_kind), short encodings in CSP_MSG_SHORT, everything else in a blob.
- * The flat encoding (encode.c describes it) covers None, bool, int, float, complex, str, bytes, tuple, list, dict, set and
- * frozenset of exactly these types, and our own handles; it is iterative, so depth is bounded by memory, and keeps shared and
- * cyclic references.  A value with anything else in it goes through pickle protocol 5 (csp/_pickling.py, imported on
- * first need), with our handles as persistent ids and buffers out of band in csp_blocks.
+ * The flat encoding (flat.h describes it) covers None, bool, int, float, complex, str, bytes, tuple, list, dict, set and
+ * frozenset of exactly these types, memoryviews, records, and our own handles; it is iterative, so depth is bounded by memory,
+ * and keeps shared and cyclic references.  A value with anything else in it goes through pickle protocol 5
+ * (csp/_pickling.py, imported on first need), with our handles as parts and buffers out of band in csp_blocks.
+ *
+ * What an encoding refers to and cannot contain is a part of its blob: a channel end in flight, an actor, a block of memory.
+ * The blob owns the parts, so they are given up whether the message is decoded, discarded, or its decoding fails.
  */
 #ifndef CSP_CODEC_H
 #define CSP_CODEC_H
 
 #include "state.h"
 
-/* Encode `value` into *msg (EMPTY before).  0, or -1 with NotShareable (or MemoryError) set and *msg EMPTY. */
+/* Encode `value` into *msg (EMPTY before).  0, or -1 with *msg EMPTY and an exception set:
+ *   NotShareable   the value cannot cross: the message names the path, __cause__ is what stood in the way;
+ *   ClosedHandle, ForkedError   it holds a one-way handle that this side gave up, or a handle inherited through a fork;
+ *   MemoryError, and whatever is no Exception (KeyboardInterrupt, Stopped), as they came. */
 int csp_encode_slow(csp_state *state, PyObject *value, csp_msg *msg);
 
 /* Rebuild the value.  `keep`: the message stays whole and may be decoded again (a lease, a close cause), so buffers are
- * copied out; else the receiver may stand on its memory.  Never clears msg: the caller does, afterwards.
+ * copied out; else the receiver may stand on its memory, if nobody else holds it.  Never clears msg: the caller does, afterwards.
  * NULL with DecodeError (or MemoryError, or a BaseException that is no Exception) set. */
 PyObject *csp_decode_slow(csp_state *state, csp_msg *msg, bool keep);
 
-/* A message for a channel: by reference on a local one, encoded otherwise. */
-static inline int csp_encode(csp_state *state, csp_chan *chan, PyObject *value, csp_msg *msg)
+/* csp._pickling, imported on first need.  Borrowed; NULL with an exception set. */
+PyObject *csp_pickling(csp_state *state);
+
+/* buffer.c: a memoryview over the block (the caller's reference, also on failure) of the given format and shape, in
+ * C order.  `format` is copied.  NULL with an exception set. */
+PyObject *csp_block_view(csp_state *state, csp_block *block, const char *format, size_t format_length, Py_ssize_t itemsize,
+                         int ndim, const Py_ssize_t *shape, bool readonly);
+
+/* A message that may leave its interpreter. */
+static inline int csp_encode_copy(csp_state *state, PyObject *value, csp_msg *msg)
 {
-    if (chan->local) {
-        msg->kind = CSP_MSG_OBJECT;
-        msg->deliveries = 0;
-        msg->as.object = Py_NewRef(value);
+    msg->deliveries = 0;
+    if (PyLong_CheckExact(value) && PyUnstable_Long_IsCompact((PyLongObject *)value)) {
+        msg->kind = CSP_MSG_INT;
+        msg->as.integer = PyUnstable_Long_CompactValue((PyLongObject *)value);
         return 0;
     }
-    msg->deliveries = 0;
     if (value == Py_None) {
         msg->kind = CSP_MSG_NONE;
         return 0;
@@ -44,6 +57,18 @@ static inline int csp_encode(csp_state *state, csp_chan *chan, PyObject *value, 
     return csp_encode_slow(state, value, msg);
 }
 
+/* A message for a channel: by reference on a local one, encoded otherwise. */
+static inline int csp_encode(csp_state *state, csp_chan *chan, PyObject *value, csp_msg *msg)
+{
+    if (chan->local) {
+        msg->kind = CSP_MSG_OBJECT;
+        msg->deliveries = 0;
+        msg->as.object = Py_NewRef(value);
+        return 0;
+    }
+    return csp_encode_copy(state, value, msg);
+}
+
 static inline PyObject *csp_decode(csp_state *state, csp_msg *msg, bool keep)
 {
     switch (msg->kind) {
@@ -51,12 +76,10 @@ static inline PyObject *csp_decode(csp_state *state, csp_msg *msg, bool keep)
     case CSP_MSG_TRUE: return Py_NewRef(Py_True);
     case CSP_MSG_FALSE: return Py_NewRef(Py_False);
     case CSP_MSG_INT: return PyLong_FromLongLong(msg->as.integer);
+    case CSP_MSG_FLOAT: return PyFloat_FromDouble(msg->as.real);
     case CSP_MSG_OBJECT: return Py_NewRef((PyObject *)msg->as.object);
     default: return csp_decode_slow(state, msg, keep);
     }
 }
-
-/* Encode and decode in one interpreter: for tests, and for the Python side of pickling.  `_core.encode(value) -> int` etc. are
- * in csp_codec_functions. */
 
 #endif

@@ -1,0 +1,888 @@
+/* From Python objects to messages.
+ *
+ * One walk writes the flat encoding (flat.h) of values that are made of exact native types only.  It runs no Python code and
+ * never lets go of the GIL, so the containers it stands in cannot change under it; on a free-threaded build it walks
+ * snapshots instead.  At the first object that it does not know it gives up, and the whole value goes through
+ * csp/_pickling.py: objects inside and outside of a pickle could not keep their shared references otherwise.
+ *
+ * Writing begins on the C stack; a blob is taken from the pool once that is full or a part has to be held.  The stack of open
+ * containers and the table of objects met begin there too, and move to RAW memory.  There is no recursion.
+ *
+ * decode.c is the other half; buffer.c knows how memory arrives.
+ */
+#include "codec.h"
+
+#include "actor.h"
+#include "flat.h"
+#include "mem.h"
+
+#define FIRST_BYTES 2048 /* written on the C stack */
+#define FIRST_FRAMES 16
+#define FIRST_SEEN 64 /* a power of two */
+#define TAG_ROOM 32   /* enough for a tag, sizes, and any fixed payload */
+
+/* An open container.  Borrowed references: whoever holds the value cannot drop it while we hold the GIL. */
+typedef struct {
+    PyObject *container;
+    PyObject *pending; /* dict: the value whose key is being written; set: the iterator, owned */
+    Py_ssize_t next, length;
+    csp_tag kind;
+} frame;
+
+/* An object met before, and where its tag is.  Hashed by address, linear probing; NULL is free. */
+typedef struct {
+    PyObject *object;
+    size_t offset;
+} seen_entry;
+
+typedef struct {
+    csp_state *state;
+    unsigned char *data; /* `first`, or within `blob` */
+    size_t length, capacity;
+    csp_blob *blob; /* NULL while on the C stack */
+    frame *frames;
+    size_t depth, room;
+    seen_entry *seen; /* NULL until the first object that may come again */
+    size_t nseen, mask;
+    bool final; /* the exception set is to be raised as it is, not as NotShareable */
+#ifdef Py_GIL_DISABLED
+    PyObject *snapshots; /* list: alive to the end, so that no address in `seen` is used twice */
+#endif
+    frame first_frames[FIRST_FRAMES];
+    seen_entry first_seen[FIRST_SEEN];
+    unsigned char first[FIRST_BYTES];
+} encoder;
+
+/* What writing one object came to. */
+typedef enum {
+    WRITTEN = 0,
+    OPENED,  /* a container: its items come next */
+    FOREIGN, /* not a native type */
+    FAILED,  /* an exception is set */
+} outcome;
+
+static void encoder_init(encoder *e, csp_state *state)
+{
+    e->state = state;
+    e->data = e->first;
+    e->length = 0;
+    e->capacity = FIRST_BYTES;
+    e->blob = NULL;
+    e->frames = e->first_frames;
+    e->depth = 0;
+    e->room = FIRST_FRAMES;
+    e->seen = NULL;
+    e->nseen = 0;
+    e->mask = FIRST_SEEN - 1;
+    e->final = false;
+#ifdef Py_GIL_DISABLED
+    e->snapshots = NULL;
+#endif
+}
+
+/* Give up all but the blob, which the caller has taken or freed. */
+static void encoder_clear(encoder *e)
+{
+    while (e->depth > 0) {
+        frame *f = &e->frames[--e->depth];
+        if (f->kind == TAG_SET)
+            Py_XDECREF(f->pending);
+    }
+    if (e->frames != e->first_frames)
+        csp_raw_free(e->frames);
+    if (e->seen != NULL && e->seen != e->first_seen)
+        csp_raw_free(e->seen);
+#ifdef Py_GIL_DISABLED
+    Py_CLEAR(e->snapshots);
+#endif
+}
+
+static outcome no_memory(void)
+{
+    PyErr_NoMemory();
+    return FAILED;
+}
+
+/* --- bytes --- */
+
+/* Into a blob, with room for `more` bytes besides.  Cold. */
+static bool move_to_blob(encoder *e, size_t more)
+{
+    size_t want = e->length + more;
+    csp_blob *blob = e->blob == NULL ? csp_blob_new(want) : csp_blob_grow(e->blob, want);
+    if (blob == NULL)
+        return false;
+    if (e->blob == NULL)
+        memcpy(blob->data, e->first, e->length);
+    e->blob = blob;
+    e->data = blob->data;
+    e->capacity = blob->capacity;
+    return true;
+}
+
+static inline bool reserve(encoder *e, size_t more)
+{
+    return e->capacity - e->length >= more || move_to_blob(e, more);
+}
+
+/* The put_ functions want their room reserved. */
+static inline void put_byte(encoder *e, unsigned byte) { e->data[e->length++] = (unsigned char)byte; }
+
+static inline void put_bytes(encoder *e, const void *bytes, size_t n)
+{
+    memcpy(e->data + e->length, bytes, n);
+    e->length += n;
+}
+
+static inline void put_size(encoder *e, size_t n)
+{
+    if (n < 254) {
+        put_byte(e, (unsigned)n);
+        return;
+    }
+    if (n <= UINT32_MAX) {
+        uint32_t small = (uint32_t)n;
+        put_byte(e, 254);
+        put_bytes(e, &small, 4);
+        return;
+    }
+    uint64_t large = n;
+    put_byte(e, 255);
+    put_bytes(e, &large, 8);
+}
+
+/* --- objects met before --- */
+
+static inline size_t seen_slot(PyObject *object, size_t mask)
+{
+    return (size_t)(((uint64_t)(uintptr_t)object >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 20) & mask;
+}
+
+static bool seen_grow(encoder *e)
+{
+    if (e->seen == NULL) {
+        memset(e->first_seen, 0, sizeof e->first_seen);
+        e->seen = e->first_seen;
+        return true;
+    }
+    size_t mask = e->mask * 4 + 3;
+    seen_entry *table = csp_raw_calloc(mask + 1, sizeof *table);
+    if (table == NULL)
+        return false;
+    for (size_t i = 0; i <= e->mask; i++) {
+        if (e->seen[i].object == NULL)
+            continue;
+        size_t slot = seen_slot(e->seen[i].object, mask);
+        while (table[slot].object != NULL)
+            slot = (slot + 1) & mask;
+        table[slot] = e->seen[i];
+    }
+    if (e->seen != e->first_seen)
+        csp_raw_free(e->seen);
+    e->seen = table;
+    e->mask = mask;
+    return true;
+}
+
+static int seen_look_up(encoder *e, PyObject *object)
+{
+    if ((e->seen == NULL || e->nseen * 2 > e->mask) && !seen_grow(e))
+        return -1;
+    size_t slot = seen_slot(object, e->mask);
+    for (; e->seen[slot].object != NULL; slot = (slot + 1) & e->mask) {
+        if (e->seen[slot].object != object)
+            continue;
+        if (!reserve(e, TAG_ROOM))
+            return -1;
+        e->data[e->seen[slot].offset] |= TAG_SHARED;
+        put_byte(e, TAG_REF);
+        put_size(e, e->seen[slot].offset);
+        return 1;
+    }
+    e->seen[slot].object = object;
+    e->seen[slot].offset = e->length;
+    e->nseen++;
+    return 0;
+}
+
+/* The object is about to be written here.  1: it was before, and a REF is in its place; 0: write it; -1: no memory. */
+static inline int seen_before(encoder *e, PyObject *object)
+{
+#ifndef Py_GIL_DISABLED
+    /* Each place in a container holds a reference: what has only one cannot come again. */
+    if (Py_REFCNT(object) == 1)
+        return 0;
+#endif
+    return seen_look_up(e, object);
+}
+
+/* For use at the start of an outcome-returning function. */
+#define RETURN_IF_SEEN(e, object)                          \
+    do {                                                   \
+        int seen_ = seen_before(e, object);                \
+        if (seen_ != 0)                                    \
+            return seen_ > 0 ? WRITTEN : no_memory();      \
+    } while (0)
+
+/* --- scalars --- */
+
+static outcome write_big_int(encoder *e, PyObject *value)
+{
+    Py_ssize_t n = PyLong_AsNativeBytes(value, NULL, 0, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
+    if (n < 0)
+        return FAILED;
+    if (!reserve(e, TAG_ROOM + (size_t)n))
+        return no_memory();
+    put_byte(e, TAG_INT_BIG);
+    put_size(e, (size_t)n);
+    if (PyLong_AsNativeBytes(value, e->data + e->length, n, Py_ASNATIVEBYTES_LITTLE_ENDIAN) < 0)
+        return FAILED;
+    e->length += (size_t)n;
+    return WRITTEN;
+}
+
+static outcome write_int(encoder *e, PyObject *value)
+{
+    int64_t v;
+    if (PyUnstable_Long_IsCompact((PyLongObject *)value))
+        v = PyUnstable_Long_CompactValue((PyLongObject *)value);
+    else {
+        int overflow;
+        v = PyLong_AsLongLongAndOverflow(value, &overflow);
+        if (overflow)
+            return write_big_int(e, value);
+    }
+    if (!reserve(e, TAG_ROOM))
+        return no_memory();
+    if (v >= 0 && v < 64)
+        put_byte(e, TAG_SMALL + (unsigned)v);
+    else if (v >= INT8_MIN && v <= INT8_MAX) {
+        put_byte(e, TAG_INT1);
+        put_byte(e, (unsigned char)(int8_t)v);
+    }
+    else if (v >= INT16_MIN && v <= INT16_MAX) {
+        int16_t narrow = (int16_t)v;
+        put_byte(e, TAG_INT2);
+        put_bytes(e, &narrow, sizeof narrow);
+    }
+    else if (v >= INT32_MIN && v <= INT32_MAX) {
+        int32_t narrow = (int32_t)v;
+        put_byte(e, TAG_INT4);
+        put_bytes(e, &narrow, sizeof narrow);
+    }
+    else {
+        put_byte(e, TAG_INT8);
+        put_bytes(e, &v, sizeof v);
+    }
+    return WRITTEN;
+}
+
+static inline outcome write_fixed(encoder *e, csp_tag tag, const void *bytes, size_t n)
+{
+    if (!reserve(e, TAG_ROOM))
+        return no_memory();
+    put_byte(e, tag);
+    put_bytes(e, bytes, n);
+    return WRITTEN;
+}
+
+static inline outcome write_tag(encoder *e, csp_tag tag)
+{
+    if (!reserve(e, TAG_ROOM))
+        return no_memory();
+    put_byte(e, tag);
+    return WRITTEN;
+}
+
+static outcome write_str(encoder *e, PyObject *value)
+{
+    Py_ssize_t n = PyUnicode_GET_LENGTH(value);
+    int kind = (int)PyUnicode_KIND(value);
+    if (n > 1 || kind > 1) /* the others are one object an interpreter anyway */
+        RETURN_IF_SEEN(e, value);
+    size_t bytes = (size_t)n * (size_t)kind;
+    if (!reserve(e, TAG_ROOM + bytes))
+        return no_memory();
+    put_byte(e, PyUnicode_IS_ASCII(value) ? TAG_ASCII : kind == 1 ? TAG_STR1 : kind == 2 ? TAG_STR2 : TAG_STR4);
+    put_size(e, (size_t)n);
+    put_bytes(e, PyUnicode_DATA(value), bytes);
+    return WRITTEN;
+}
+
+static outcome write_bytes(encoder *e, PyObject *value)
+{
+    size_t n = (size_t)PyBytes_GET_SIZE(value);
+    if (n > 1)
+        RETURN_IF_SEEN(e, value);
+    if (!reserve(e, TAG_ROOM + n))
+        return no_memory();
+    put_byte(e, TAG_BYTES);
+    put_size(e, n);
+    put_bytes(e, PyBytes_AS_STRING(value), n);
+    return WRITTEN;
+}
+
+/* --- containers --- */
+
+static bool frames_grow(encoder *e)
+{
+    size_t room = e->room * 2;
+    bool on_stack = e->frames == e->first_frames;
+    frame *frames = csp_raw_realloc(on_stack ? NULL : e->frames, room * sizeof *frames);
+    if (frames == NULL)
+        return false;
+    if (on_stack)
+        memcpy(frames, e->first_frames, sizeof e->first_frames);
+    e->frames = frames;
+    e->room = room;
+    return true;
+}
+
+#ifdef Py_GIL_DISABLED
+/* A copy that no other thread can change, kept to the end.  Borrowed. */
+static PyObject *snapshot(encoder *e, csp_tag kind, PyObject *container)
+{
+    PyObject *copy;
+    if (e->snapshots == NULL && (e->snapshots = PyList_New(0)) == NULL)
+        return NULL;
+    if (kind == TAG_LIST)
+        copy = PyList_GetSlice(container, 0, PY_SSIZE_T_MAX);
+    else if (kind == TAG_DICT)
+        copy = PyDict_Copy(container);
+    else if (kind == TAG_SET)
+        copy = PySet_New(container);
+    else
+        return container; /* immutable */
+    if (copy == NULL)
+        return NULL;
+    int failed = PyList_Append(e->snapshots, copy);
+    Py_DECREF(copy);
+    return failed ? NULL : copy;
+}
+#endif
+
+static Py_ssize_t container_length(csp_tag kind, PyObject *container)
+{
+    switch (kind) {
+    case TAG_LIST: return PyList_GET_SIZE(container);
+    case TAG_DICT: return PyDict_GET_SIZE(container);
+    case TAG_SET: case TAG_FROZENSET: return PySet_GET_SIZE(container);
+    default: return PyTuple_GET_SIZE(container);
+    }
+}
+
+/* Write the head of a container; if it has items, they come next.  `code` is for TAG_RECORD only. */
+static outcome open_container(encoder *e, csp_tag kind, PyObject *container, int code)
+{
+    RETURN_IF_SEEN(e, container);
+#ifdef Py_GIL_DISABLED
+    if ((container = snapshot(e, kind, container)) == NULL)
+        return FAILED;
+#endif
+    Py_ssize_t length = container_length(kind, container);
+    if (!reserve(e, TAG_ROOM) || (e->depth == e->room && !frames_grow(e)))
+        return no_memory();
+    put_byte(e, kind);
+    if (kind == TAG_RECORD)
+        put_byte(e, (unsigned)code);
+    put_size(e, (size_t)length);
+    if (length == 0)
+        return WRITTEN;
+    frame *f = &e->frames[e->depth];
+    f->container = container;
+    f->pending = NULL;
+    f->next = 0;
+    f->length = length;
+    f->kind = kind == TAG_RECORD ? TAG_TUPLE : kind == TAG_FROZENSET ? TAG_SET : kind;
+    if (f->kind == TAG_SET && (f->pending = PyObject_GetIter(container)) == NULL)
+        return FAILED;
+    e->depth++;
+    return OPENED;
+}
+
+/* --- parts: what an encoding can only refer to --- */
+
+/* Hold `self` (the caller's reference, also on failure) and write a tag with its index. */
+static outcome write_part(encoder *e, csp_tag tag, const csp_part_ops *ops, void *self, size_t extra)
+{
+    uint32_t index;
+    if (!reserve(e, TAG_ROOM) || (e->blob == NULL && !move_to_blob(e, TAG_ROOM)) ||
+        !csp_blob_add_part(e->blob, ops, self, extra, &index)) {
+        ops->release(self);
+        return no_memory();
+    }
+    put_byte(e, tag);
+    put_size(e, index);
+    return WRITTEN;
+}
+
+/* A handle is used by sending it: one that this side has given up cannot be sent, as it can do nothing else. A Channel that was
+ * closed can, since whoever gets it can still drain it. */
+static outcome write_handle(encoder *e, PyObject *object)
+{
+    csp_end *end = ((csp_handle *)object)->end;
+    csp_status wrong = CSP_OK;
+    if (end->fork_generation != atomic_load_explicit(&csp_fork_generation, memory_order_relaxed)) /* changes only in fork */
+        wrong = CSP_FORKED;
+    else if (end->dir != (CSP_SEND | CSP_RECV) &&
+             atomic_load_explicit(&end->closed, memory_order_relaxed)) /* a close that races with us may come later as well */
+        wrong = CSP_CLOSED_HANDLE;
+    if (wrong != CSP_OK) {
+        e->final = true;
+        csp_raise(e->state, wrong, (csp_dir)end->dir, object, -1);
+        return FAILED;
+    }
+    if (end->chan->local) {
+        csp_raise_format(e->state, CSP_E_NotShareable, "a handle of a local channel cannot leave its interpreter");
+        return FAILED;
+    }
+    RETURN_IF_SEEN(e, object);
+    csp_end *in_flight = csp_end_new(end->chan, end->dir, NULL);
+    return in_flight == NULL ? no_memory() : write_part(e, TAG_HANDLE, &csp_end_part, in_flight, end->dir);
+}
+
+#ifdef CSP_ACTOR_PART /* actor.h defines it once actors can be parts */
+static outcome write_actor(encoder *e, PyObject *object)
+{
+    RETURN_IF_SEEN(e, object);
+    csp_actor *actor = csp_ref_actor(object);
+    csp_actor_incref(actor);
+    return write_part(e, TAG_ACTOR, &csp_actor_part, actor, 0);
+}
+#endif
+
+/* The copy of a buffer; what tells its shape follows the tag. */
+static outcome write_view(encoder *e, const Py_buffer *view, char order)
+{
+    size_t format = strlen(view->format);
+    csp_block *block = csp_block_new((size_t)view->len);
+    if (block == NULL)
+        return no_memory();
+    if (PyBuffer_ToContiguous(block->data, view, view->len, order) < 0) {
+        csp_block_decref(block);
+        return FAILED;
+    }
+    outcome r = write_part(e, TAG_VIEW, &csp_block_part, block, 0);
+    if (r != WRITTEN)
+        return r;
+    if (!reserve(e, TAG_ROOM + format + (size_t)view->ndim * 9))
+        return no_memory();
+    put_byte(e, view->readonly ? VIEW_READONLY : 0);
+    put_size(e, (size_t)view->itemsize);
+    put_size(e, format);
+    put_bytes(e, view->format, format);
+    put_byte(e, (unsigned)view->ndim);
+    for (int i = 0; i < view->ndim; i++)
+        put_size(e, (size_t)view->shape[i]);
+    return WRITTEN;
+}
+
+/* Any memoryview: strides, suboffsets, whatever its format.  The copy is in C order. */
+static outcome write_memoryview(encoder *e, PyObject *object)
+{
+    RETURN_IF_SEEN(e, object);
+    Py_buffer view;
+    if (PyObject_GetBuffer(object, &view, PyBUF_FULL_RO) < 0)
+        return FAILED;
+    outcome r = write_view(e, &view, 'C');
+    PyBuffer_Release(&view);
+    return r;
+}
+
+/* An out-of-band buffer: its memory as it lies, in C or in Fortran order, as bytes. */
+static outcome write_pickle_buffer(encoder *e, PyObject *object)
+{
+    RETURN_IF_SEEN(e, object);
+    const Py_buffer *buffer = PyPickleBuffer_GetBuffer(object);
+    if (buffer == NULL)
+        return FAILED;
+    if (!PyBuffer_IsContiguous(buffer, 'A')) {
+        PyErr_SetString(PyExc_BufferError, "a PickleBuffer over memory that is not contiguous cannot cross");
+        return FAILED;
+    }
+    Py_ssize_t length = buffer->len;
+    Py_buffer raw = *buffer;
+    raw.format = "B";
+    raw.itemsize = 1;
+    raw.ndim = 1;
+    raw.shape = &length;
+    raw.strides = NULL;
+    raw.suboffsets = NULL;
+    return write_view(e, &raw, 'C');
+}
+
+/* --- the walk --- */
+
+static outcome write_uncommon(encoder *e, PyObject *object)
+{
+    csp_state *state = e->state;
+    PyTypeObject *type = Py_TYPE(object);
+    if (csp_is_handle(state, object))
+        return write_handle(e, object);
+    if (type == &PyMemoryView_Type)
+        return write_memoryview(e, object);
+    if (type == &PyPickleBuffer_Type)
+        return write_pickle_buffer(e, object);
+    if (PyTuple_Check(object))
+        for (int code = 0; code < CSP_NRECORDS; code++)
+            if (type == state->record_types[code])
+                return open_container(e, TAG_RECORD, object, code);
+#ifdef CSP_ACTOR_PART
+    if (state->ref_type != NULL && PyObject_TypeCheck(object, state->ref_type))
+        return write_actor(e, object);
+#endif
+    return FOREIGN;
+}
+
+static outcome write_object(encoder *e, PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (type == &PyUnicode_Type)
+        return write_str(e, object);
+    if (type == &PyLong_Type)
+        return write_int(e, object);
+    if (type == &PyFloat_Type)
+        return write_fixed(e, TAG_FLOAT, &((PyFloatObject *)object)->ob_fval, sizeof(double));
+    if (type == &PyDict_Type)
+        return open_container(e, TAG_DICT, object, 0);
+    if (type == &PyList_Type)
+        return open_container(e, TAG_LIST, object, 0);
+    if (type == &PyTuple_Type)
+        return open_container(e, TAG_TUPLE, object, 0);
+    if (type == &PyBool_Type)
+        return write_tag(e, object == Py_True ? TAG_TRUE : TAG_FALSE);
+    if (object == Py_None)
+        return write_tag(e, TAG_NONE);
+    if (type == &PyBytes_Type)
+        return write_bytes(e, object);
+    if (type == &PySet_Type)
+        return open_container(e, TAG_SET, object, 0);
+    if (type == &PyFrozenSet_Type)
+        return open_container(e, TAG_FROZENSET, object, 0);
+    if (type == &PyComplex_Type) {
+        RETURN_IF_SEEN(e, object);
+        return write_fixed(e, TAG_COMPLEX, &((PyComplexObject *)object)->cval, sizeof(Py_complex));
+    }
+    return write_uncommon(e, object);
+}
+
+/* Each of these writes items of the innermost container until one opens another, or fails; when it is through, it leaves
+ * WRITTEN.  A frame may move when one is opened, so it is not touched after that. */
+static outcome walk_sequence(encoder *e, frame *f)
+{
+    outcome r = WRITTEN;
+    PyObject *container = f->container;
+    while (r == WRITTEN && f->next < f->length) {
+        Py_ssize_t i = f->next++;
+        r = write_object(e, f->kind == TAG_LIST ? PyList_GET_ITEM(container, i) : PyTuple_GET_ITEM(container, i));
+    }
+    return r;
+}
+
+static outcome walk_dict(encoder *e, frame *f)
+{
+    outcome r = WRITTEN;
+    PyObject *key, *value;
+    for (;;) {
+        if ((value = f->pending) != NULL) {
+            f->pending = NULL;
+            if ((r = write_object(e, value)) != WRITTEN)
+                return r;
+        }
+        if (!PyDict_Next(f->container, &f->next, &key, &f->pending))
+            return WRITTEN;
+        if ((r = write_object(e, key)) != WRITTEN)
+            return r;
+    }
+}
+
+static outcome walk_set(encoder *e, frame *f)
+{
+    outcome r = WRITTEN;
+    while (r == WRITTEN) {
+        PyObject *item = PyIter_Next(f->pending);
+        if (item == NULL) {
+            if (PyErr_Occurred())
+                return FAILED;
+            Py_CLEAR(f->pending);
+            break;
+        }
+        r = write_object(e, item);
+        Py_DECREF(item); /* the set still has it */
+    }
+    return r;
+}
+
+static outcome write_value(encoder *e, PyObject *value)
+{
+    outcome r = write_object(e, value);
+    while (r <= OPENED && e->depth > 0) {
+        frame *f = &e->frames[e->depth - 1];
+        r = f->kind == TAG_DICT ? walk_dict(e, f) : f->kind == TAG_SET ? walk_set(e, f) : walk_sequence(e, f);
+        if (r == WRITTEN)
+            e->depth--;
+    }
+    return r;
+}
+
+/* --- messages --- */
+
+/* Move what was written into the message. */
+static outcome finish(encoder *e, csp_msg *msg)
+{
+    if (e->blob == NULL && e->length <= CSP_MSG_INLINE) {
+        msg->kind = CSP_MSG_SHORT;
+        msg->length = (uint8_t)e->length;
+        memcpy(msg->as.bytes, e->first, e->length);
+        return WRITTEN;
+    }
+    if (e->blob == NULL && !move_to_blob(e, 0))
+        return no_memory();
+    e->blob->length = e->length;
+    msg->kind = CSP_MSG_BLOB;
+    msg->as.blob = e->blob;
+    e->blob = NULL;
+    return WRITTEN;
+}
+
+static void encoder_end(encoder *e)
+{
+    if (e->blob != NULL)
+        csp_blob_free(e->blob);
+    encoder_clear(e);
+}
+
+PyObject *csp_pickling(csp_state *state)
+{
+    if (state->pickling == NULL)
+        state->pickling = PyImport_ImportModule("csp._pickling");
+    return state->pickling;
+}
+
+/* dumps() gives the pickle and the list of what is to stand out of band, in the order in which it is asked for. */
+static outcome write_pickle(encoder *e, PyObject *dumped)
+{
+    PyObject *pickle, *parts;
+    if (!PyArg_ParseTuple(dumped, "SO!", &pickle, &PyList_Type, &parts))
+        return FAILED;
+    size_t n = (size_t)PyBytes_GET_SIZE(pickle);
+    if (!reserve(e, TAG_ROOM + n))
+        return no_memory();
+    put_byte(e, TAG_PICKLE);
+    put_size(e, n);
+    put_bytes(e, PyBytes_AS_STRING(pickle), n);
+    outcome r = write_value(e, parts);
+    if (r == FOREIGN) {
+        PyErr_SetString(PyExc_SystemError, "csp._pickling put an object out of band that does not cross natively");
+        return FAILED;
+    }
+    return r;
+}
+
+static outcome encode_pickled(encoder *e, PyObject *value, csp_msg *msg)
+{
+    PyObject *pickling = csp_pickling(e->state);
+    PyObject *dumped = pickling == NULL ? NULL : PyObject_CallMethod(pickling, "dumps", "(O)", value);
+    if (dumped == NULL)
+        return FAILED;
+    outcome r = write_pickle(e, dumped);
+    if (r == WRITTEN)
+        r = finish(e, msg);
+    Py_DECREF(dumped);
+    return r;
+}
+
+/* Turn the exception that is set into NotShareable, with the path to the offending part and the original as the cause.
+ * MemoryError, and what is no Exception, stay as they are. */
+static void refuse(csp_state *state, PyObject *value)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError))
+        return;
+    PyObject *original = PyErr_GetRaisedException();
+    PyObject *pickling = csp_pickling(state);
+    PyObject *text = pickling == NULL ? NULL : PyObject_CallMethod(pickling, "explain", "OO", value, original);
+    if (text == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) { /* say, Ctrl-C in the search */
+            Py_DECREF(original);
+            return;
+        }
+        PyErr_Clear();
+        text = PyUnicode_FromFormat("the value cannot cross (%s)", Py_TYPE(original)->tp_name);
+    }
+    PyObject *error = text == NULL ? NULL : PyObject_CallOneArg(state->errors[CSP_E_NotShareable], text);
+    Py_XDECREF(text);
+    if (error == NULL) {
+        Py_DECREF(original);
+        return;
+    }
+    PyException_SetContext(error, Py_NewRef(original));
+    PyException_SetCause(error, original);
+    PyErr_SetRaisedException(error);
+}
+
+static int encode(csp_state *state, PyObject *value, csp_msg *msg, bool explain)
+{
+    encoder e;
+    encoder_init(&e, state);
+    outcome r = write_value(&e, value);
+    if (r == WRITTEN)
+        r = finish(&e, msg);
+    if (r == FOREIGN) {
+        encoder_end(&e);
+        encoder_init(&e, state);
+        r = encode_pickled(&e, value, msg);
+    }
+    encoder_end(&e);
+    if (r == WRITTEN)
+        return 0;
+    msg->kind = CSP_MSG_EMPTY;
+    if (explain && !e.final)
+        refuse(state, value);
+    return -1;
+}
+
+int csp_encode_slow(csp_state *state, PyObject *value, csp_msg *msg)
+{
+    if (PyLong_CheckExact(value)) { /* one that is not compact */
+        int overflow;
+        long long v = PyLong_AsLongLongAndOverflow(value, &overflow);
+        if (!overflow) {
+            msg->kind = CSP_MSG_INT;
+            msg->as.integer = v;
+            return 0;
+        }
+    }
+    else if (PyBool_Check(value)) {
+        msg->kind = value == Py_True ? CSP_MSG_TRUE : CSP_MSG_FALSE;
+        return 0;
+    }
+    return encode(state, value, msg, true);
+}
+
+/* --- functions of the module --- */
+
+static const char *const capsule_name = "csp._core.Encoded";
+
+static void drop_encoded(PyObject *capsule)
+{
+    csp_msg *msg = PyCapsule_GetPointer(capsule, capsule_name);
+    csp_msg_clear(msg);
+    csp_raw_free(msg);
+}
+
+static PyObject *py_encode(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"", "explain", NULL};
+    csp_state *state = csp_state_of_module(module);
+    PyObject *value;
+    int explain = 1;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$p:encode", names, &value, &explain))
+        return NULL;
+    csp_msg *msg = csp_raw_calloc(1, sizeof *msg);
+    if (msg == NULL)
+        return PyErr_NoMemory();
+    int failed = explain ? csp_encode_copy(state, value, msg) : encode(state, value, msg, false);
+    PyObject *capsule = failed ? NULL : PyCapsule_New(msg, capsule_name, drop_encoded);
+    if (capsule == NULL) {
+        csp_msg_clear(msg);
+        csp_raw_free(msg);
+    }
+    return capsule;
+}
+
+static PyObject *py_decode(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"", "keep", NULL};
+    csp_state *state = csp_state_of_module(module);
+    PyObject *capsule;
+    int keep = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$p:decode", names, &capsule, &keep))
+        return NULL;
+    csp_msg *msg = PyCapsule_GetPointer(capsule, capsule_name);
+    if (msg == NULL)
+        return NULL;
+    if (msg->kind == CSP_MSG_EMPTY) {
+        PyErr_SetString(PyExc_ValueError, "the message was decoded before, without keep=True");
+        return NULL;
+    }
+    csp_msg taken;
+    if (keep)
+        return csp_decode(state, msg, true);
+    csp_msg_move(&taken, msg);
+    PyObject *value = csp_decode(state, &taken, false);
+    csp_msg_clear(&taken);
+    return value;
+}
+
+static PyObject *py_clone(PyObject *module, PyObject *capsule)
+{
+    csp_msg *msg = PyCapsule_GetPointer(capsule, capsule_name);
+    if (msg == NULL)
+        return NULL;
+    csp_msg *copy = csp_raw_calloc(1, sizeof *copy);
+    if (copy == NULL || !csp_msg_clone(copy, msg)) {
+        csp_raw_free(copy);
+        return PyErr_NoMemory();
+    }
+    PyObject *result = PyCapsule_New(copy, capsule_name, drop_encoded);
+    if (result == NULL) {
+        csp_msg_clear(copy);
+        csp_raw_free(copy);
+    }
+    return result;
+}
+
+/* How it crosses, the bytes of the encoding, and the number of parts. */
+static PyObject *py_inspect(PyObject *module, PyObject *capsule)
+{
+    csp_msg *msg = PyCapsule_GetPointer(capsule, capsule_name);
+    if (msg == NULL)
+        return NULL;
+    const unsigned char *data = msg->kind == CSP_MSG_BLOB ? msg->as.blob->data : msg->as.bytes;
+    Py_ssize_t length = msg->kind == CSP_MSG_BLOB ? (Py_ssize_t)msg->as.blob->length : msg->length;
+    int nparts = msg->kind == CSP_MSG_BLOB ? (int)msg->as.blob->nparts : 0;
+    const char *how = msg->kind == CSP_MSG_EMPTY                                   ? "empty"
+                      : msg->kind < CSP_MSG_SHORT                                  ? "inline"
+                      : (data[0] & ~TAG_SHARED) == TAG_PICKLE && data[0] < TAG_SMALL ? "pickle"
+                      : msg->kind == CSP_MSG_SHORT                                 ? "short"
+                                                                                   : "blob";
+    return Py_BuildValue("sni", how, length, nparts);
+}
+
+/* Encode and decode at once, for timing the two without the capsule between. */
+static PyObject *py_copy(PyObject *module, PyObject *value)
+{
+    csp_state *state = csp_state_of_module(module);
+    csp_msg msg = {.kind = CSP_MSG_EMPTY};
+    if (csp_encode_copy(state, value, &msg) < 0)
+        return NULL;
+    PyObject *copy = csp_decode(state, &msg, false);
+    csp_msg_clear(&msg);
+    return copy;
+}
+
+/* Does the pickler have to put it out of band, as a part of the message? */
+static PyObject *py_is_part(PyObject *module, PyObject *object)
+{
+    csp_state *state = csp_state_of_module(module);
+    bool part = csp_is_handle(state, object) || PyMemoryView_Check(object);
+    if (!part && state->ref_type != NULL)
+        part = PyObject_TypeCheck(object, state->ref_type);
+    return PyBool_FromLong(part);
+}
+
+PyMethodDef csp_codec_functions[] = {
+    {"encode", _PyCFunction_CAST(py_encode), METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("encode(value, /, *, explain=True)\n\nThe message that a channel would carry.  For tests and for csp._pickling.\n"
+               "Without `explain`, a value that cannot cross raises the bare original error.")},
+    {"decode", _PyCFunction_CAST(py_decode), METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("decode(message, /, *, keep=False)\n\nRebuild the value of a message made by encode().  With `keep` the message "
+               "stays whole,\nas under a lease.")},
+    {"clone_encoded", py_clone, METH_O, PyDoc_STR("clone_encoded(message, /)\n\nA second message that says the same.")},
+    {"inspect_encoded", py_inspect, METH_O,
+     PyDoc_STR("inspect_encoded(message, /)\n\n(how, bytes, parts): how is 'inline', 'short', 'blob', 'pickle' or 'empty'.")},
+    {"copy_by_crossing", py_copy, METH_O, PyDoc_STR("copy_by_crossing(value, /)\n\nEncode the value and decode it at once.")},
+    {"is_part", py_is_part, METH_O,
+     PyDoc_STR("is_part(object, /)\n\nDoes it cross natively although it is no plain data: a handle, a ref, a memoryview?")},
+    {NULL},
+};
