@@ -259,7 +259,6 @@ static bool load_actors(void)
     return module != NULL;
 }
 
-#ifdef CSP_ACTOR_PART
 static PyObject *get_actor(decoder *d)
 {
     csp_part *part = &d->blob->parts[get_size(d)];
@@ -267,7 +266,6 @@ static PyObject *get_actor(decoder *d)
         return NULL;
     return csp_ref_new(d->state, part->self);
 }
-#endif
 
 static PyObject *get_view(decoder *d)
 {
@@ -431,9 +429,7 @@ static PyObject *get_scalar(decoder *d, csp_tag tag)
     case TAG_BYTES: return get_bytes(d);
     case TAG_REF: return get_ref(d);
     case TAG_HANDLE: return get_handle(d);
-#ifdef CSP_ACTOR_PART
     case TAG_ACTOR: return get_actor(d);
-#endif
     case TAG_VIEW: return get_view(d);
     default:
         if (tag >= TAG_SMALL)

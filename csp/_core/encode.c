@@ -441,15 +441,18 @@ static outcome write_handle(encoder *e, PyObject *object)
     return in_flight == NULL ? no_memory() : write_part(e, TAG_HANDLE, &csp_end_part, in_flight, end->dir);
 }
 
-#ifdef CSP_ACTOR_PART /* actor.h defines it once actors can be parts */
 static outcome write_actor(encoder *e, PyObject *object)
 {
-    RETURN_IF_SEEN(e, object);
     csp_actor *actor = csp_ref_actor(object);
+    if (actor->fork_generation != atomic_load_explicit(&csp_fork_generation, memory_order_relaxed)) { /* as above */
+        e->final = true;
+        csp_raise_format(e->state, CSP_E_ForkedError, "a reference to an actor was inherited through a fork");
+        return FAILED;
+    }
+    RETURN_IF_SEEN(e, object);
     csp_actor_incref(actor);
     return write_part(e, TAG_ACTOR, &csp_actor_part, actor, 0);
 }
-#endif
 
 /* The copy of a buffer; what tells its shape follows the tag. */
 static outcome write_view(encoder *e, const Py_buffer *view, char order)
@@ -527,10 +530,8 @@ static outcome write_uncommon(encoder *e, PyObject *object)
         for (int code = 0; code < CSP_NRECORDS; code++)
             if (type == state->record_types[code])
                 return open_container(e, TAG_RECORD, object, code);
-#ifdef CSP_ACTOR_PART
     if (state->ref_type != NULL && PyObject_TypeCheck(object, state->ref_type))
         return write_actor(e, object);
-#endif
     return FOREIGN;
 }
 

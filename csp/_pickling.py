@@ -1,0 +1,283 @@
+"""Values that the C core does not encode natively: pickle protocol 5, with a few things put out of band.
+
+The core calls `dumps` and `loads`; it imports this module when a value first needs it.
+
+A pickle may ask for objects that travel beside it, in order: that is how protocol 5 carries large buffers without copying
+them into the pickle.  We use it for all that cannot be in a pickle: buffers, memoryviews, channel handles, references to actors.
+For each of the latter the pickle holds an empty `PickleBuffer` as a mark, and the core puts the thing itself in its place.
+
+Functions and classes go by reference to their module, which pickle does by itself; those of the main program by a
+reference to the program (`csp._main`), or by value, with cloudpickle, where the program is not a file.
+
+`explain` finds the part of a value that cannot cross, after the fact, so that a value that can does not pay for it.
+
+Only C-level parts of pickle are imported here (`_pickle`): the module `pickle` costs an interpreter several milliseconds.
+"""
+
+import copyreg
+from _io import BytesIO, TextIOWrapper
+from _pickle import PickleError, Pickler
+from _pickle import loads as _loads
+from time import monotonic
+
+from csp import _core
+from csp._main import NAMES, load_main, main_attribute, main_reference, reference_to
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pickle import PickleBuffer
+    from typing import Any
+
+    from _typeshed import SupportsWrite
+else:
+    from _pickle import PickleBuffer
+
+__all__ = ["dumps", "explain", "load_main", "loads", "main_reference"]
+
+_Function = type(lambda: None)
+
+
+class _ByValue(BaseException):
+    """The value holds an object of a main program that no reference leads to.  Not for an `except Exception` to swallow."""
+
+
+def _received(part: object) -> object:
+    """In a pickle: the object that travelled beside it."""
+    return part
+
+
+def _by_reference(thing: "Any") -> "Any":
+    """How a function or class of the main program is pickled."""
+    found = reference_to(thing)
+    if found is not None:
+        return main_attribute, found
+    if main_reference() is None or getattr(getattr(thing, "__code__", None), "co_filename", "").startswith("<"):
+        raise _ByValue
+    return NotImplemented  # a lambda, a local class: pickle says what is wrong with it
+
+
+class _Parts:
+    """What is to travel beside one pickle."""
+
+    def __init__(self) -> None:
+        self.buffers: list[Any] = []  # in the order in which the pickle asks for them
+        self.marked: dict[int, tuple[object, object]] = {}  # id of a mark: the mark (kept alive), and what it stands for
+
+    def mark(self, part: object) -> "tuple[Callable[[object], object], tuple[object]]":
+        mark = PickleBuffer(bytearray())
+        self.marked[id(mark)] = mark, part
+        return _received, (mark,)
+
+    def in_order(self) -> list[object]:
+        return [self.marked[id(buffer)][1] if id(buffer) in self.marked else buffer for buffer in self.buffers]
+
+
+class _ReferencePickler(Pickler):
+    def __init__(self, file: "SupportsWrite[bytes]", parts: _Parts) -> None:
+        super().__init__(file, 5, buffer_callback=parts.buffers.append)
+        self.parts = parts
+
+    def reducer_override(self, thing: "Any") -> "Any":
+        if isinstance(thing, (type, _Function)):
+            return _by_reference(thing) if thing.__module__ in NAMES else NotImplemented
+        return self.parts.mark(thing) if _core.is_part(thing) else NotImplemented
+
+
+def _value_pickler(file: "SupportsWrite[bytes]", parts: _Parts) -> "Any":
+    """A pickler that carries functions and classes of the main program by value."""
+    from cloudpickle import CloudPickler
+
+    class ValuePickler(CloudPickler):  # type: ignore[misc]
+        def reducer_override(self, thing: "Any") -> "Any":
+            if _core.is_part(thing):
+                return parts.mark(thing)
+            if isinstance(thing, TextIOWrapper):
+                return NotImplemented  # cloudpickle would read the file and send its contents
+            if isinstance(thing, (type, _Function)) and thing.__module__ in NAMES:
+                found = reference_to(thing)
+                if found is not None:
+                    return main_attribute, found
+            return super().reducer_override(thing)
+
+    return ValuePickler(file, protocol=5, buffer_callback=parts.buffers.append)
+
+
+def dumps(value: object) -> tuple[bytes, list[object]]:
+    """Pickle a value: the pickle, and what has to travel beside it in that order.  Raises what pickling raises."""
+    file, parts = BytesIO(), _Parts()
+    try:
+        _ReferencePickler(file, parts).dump(value)
+    except _ByValue:
+        file, parts = BytesIO(), _Parts()
+        _value_pickler(file, parts).dump(value)
+    return file.getvalue(), parts.in_order()
+
+
+def loads(data: memoryview, parts: list[object]) -> object:
+    """Rebuild a value.  Raises what unpickling raises."""
+    return _loads(data, buffers=parts)
+
+
+# --- what cannot cross, and where it is ---
+
+_LEAVES = (type(None), bool, int, float, complex, str, bytes)
+_SECONDS = 2.0  # for the search; a value that takes longer is reported without a path
+_LONGEST = 300  # characters of a path
+
+
+class _Node:
+    """A part of a value, and how it is reached from the part above."""
+
+    __slots__ = ("above", "step", "thing")
+
+    def __init__(self, thing: object, above: "_Node | None", step: str) -> None:
+        self.thing, self.above, self.step = thing, above, step
+
+    def path(self) -> str:
+        steps: list[str] = []
+        node: _Node | None = self
+        while node is not None:
+            steps.append(node.step)
+            node = node.above
+        path = ""
+        for step in reversed(steps if len(steps) < _LONGEST else [*steps[:40], "<...>", *steps[-40:]]):
+            path = step.replace("{}", path, 1) if step.startswith(("list({})", "type({})")) else path + step
+        return path if len(path) <= _LONGEST else f"{path[: _LONGEST // 2]}<...>{path[-_LONGEST // 2 :]}"
+
+
+def explain(value: object, error: Exception) -> str:
+    """Say which part of a value cannot cross, by its path, and why."""
+    found = _search(value)
+    if found is None:
+        return f"value: {_reason(error)}"
+    node, own_error = found
+    return f"{node.path()}: {_reason(own_error)}"
+
+
+def _reason(error: Exception) -> str:
+    try:
+        text = str(error)
+    except Exception:
+        text = "<no message>"
+    name = type(error).__name__
+    return text if name == "NotShareable" else f"{name}: {text[:1000]}" if text else name
+
+
+def _error_of(thing: object) -> Exception | None:
+    """Why the thing cannot cross by itself; None if it can."""
+    try:
+        _core.encode(thing, explain=False)
+    except Exception as error:
+        return error
+    return None
+
+
+def _search(value: object) -> "tuple[_Node, Exception] | None":
+    """Look for a part that cannot cross although all that it is made of can, or that does not say what it is made of."""
+    deadline = monotonic() + _SECONDS
+    todo = [_Node(value, None, "value")]
+    seen: dict[int, object] = {}  # keeps what pickle's reducers make alive, so that no id is used twice
+    best: tuple[_Node, Exception] | None = None
+    while todo:
+        node = todo.pop()
+        thing = node.thing
+        if type(thing) in _LEAVES or id(thing) in seen:
+            continue
+        seen[id(thing)] = thing
+        error = None
+        if type(thing) not in _CONTAINERS:
+            error = _error_of(thing)
+            if error is None:
+                continue
+            if best is None:
+                best = node, error
+        try:
+            parts = [_Node(part, node, step) for part, step in _parts_of(thing)]
+        except Exception:
+            return node, error or RuntimeError("its parts cannot be listed")
+        if error is not None and not any(_is_worse(part.thing) for part in parts):
+            return node, error
+        todo.extend(reversed(parts))
+        if monotonic() > deadline:
+            break
+    return best
+
+
+def _is_worse(thing: object) -> bool:
+    """Could the thing be why what it is a part of cannot cross?"""
+    return type(thing) not in _LEAVES and _error_of(thing) is not None
+
+
+def _key(key: object) -> str:
+    if type(key) not in _LEAVES:
+        return f"<{type(key).__name__}>"
+    text = repr(key)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _sequence(thing: "Any") -> "Iterator[tuple[object, str]]":
+    return ((item, f"[{i}]") for i, item in enumerate(thing))
+
+
+def _unordered(thing: "Any") -> "Iterator[tuple[object, str]]":
+    return ((item, f"list({{}})[{i}]") for i, item in enumerate(thing))
+
+
+def _mapping(thing: "Any") -> "Iterator[tuple[object, str]]":
+    yield from _unordered(thing)
+    for key, item in thing.items():
+        yield item, f"[{_key(key)}]"
+
+
+_CONTAINERS: "dict[type, Callable[[Any], Iterator[tuple[object, str]]]]" = {
+    list: _sequence,
+    tuple: _sequence,
+    dict: _mapping,
+    set: _unordered,
+    frozenset: _unordered,
+}
+
+
+def _parts_of(thing: "Any") -> "Iterator[tuple[object, str]]":
+    """What a thing is made of, each with the step that leads to it, as pickle would see it."""
+    native = _CONTAINERS.get(type(thing))
+    if native is not None:
+        yield from native(thing)
+        return
+    if isinstance(thing, (type, _Function)) or _core.is_part(thing):
+        return
+    reduce = copyreg.dispatch_table.get(type(thing))
+    reduced: Any = thing.__reduce_ex__(5) if reduce is None else reduce(thing)
+    if not isinstance(reduced, tuple) or not 2 <= len(reduced) <= 6:
+        raise PickleError("__reduce_ex__ must return a tuple or a string")
+    make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+    yield from _state(state)
+    yield from _sequence(items or ())
+    for key, item in pairs or ():
+        yield key, "list({})[...]"
+        yield item, f"[{_key(key)}]"
+    yield from _arguments(thing, make, arguments)
+
+
+def _state(state: "Any") -> "Iterator[tuple[object, str]]":
+    slots = None
+    if isinstance(state, tuple) and len(state) == 2:  # what __slots__ hold comes second
+        state, slots = state
+    for attributes in (state, slots):
+        if isinstance(attributes, dict):
+            for name, item in attributes.items():
+                yield item, f".{name}"
+        elif attributes is not None:
+            yield attributes, ".__getstate__()"
+
+
+def _arguments(thing: object, make: object, arguments: "Any") -> "Iterator[tuple[object, str]]":
+    yield make, ".__reduce_ex__(5)[0]"
+    for i, item in enumerate(arguments):
+        if item is type(thing):
+            yield item, "type({})"
+        elif isinstance(thing, BaseException):
+            yield item, f".args[{i}]"
+        else:
+            yield item, f".__reduce_ex__(5)[1][{i}]"
