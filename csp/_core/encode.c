@@ -429,7 +429,7 @@ static outcome write_handle(encoder *e, PyObject *object)
         wrong = CSP_CLOSED_HANDLE;
     if (wrong != CSP_OK) {
         e->final = true;
-        csp_raise(e->state, wrong, (csp_dir)end->dir, object, -1);
+        csp_raise(e->state, wrong, (csp_dir)end->dir, end->chan, object, -1);
         return FAILED;
     }
     if (end->chan->local) {
