@@ -162,7 +162,6 @@ _interpreters.destroy(child)
 """
 
 
-@of_the_source
 def test_what_import_csp_adds_in_a_fresh_interpreter() -> None:
     """`import csp` in a child interpreter loads csp's own light modules, and nothing else (atexit is built in)."""
     done = subprocess.run([sys.executable, "-c", IMPORT_IN_A_CHILD], capture_output=True, text=True, timeout=60, cwd=ROOT)
