@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -210,8 +211,8 @@ def test_public_methods_have_docstrings(name: str) -> None:
 def tracked() -> list[Path]:
     """Text files of the project; without git, what is not built."""
     command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listing = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    if listing.returncode == 0:
+    listing = subprocess.run(command, capture_output=True, text=True, cwd=ROOT) if shutil.which("git") else None
+    if listing is not None and listing.returncode == 0:
         return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
     folders = [ROOT / name for name in ("csp", "tests", "docs", "examples", "benchmarks", ".ci")]
     files = [path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".c", ".h", ".md", ".pyi", ".sh", ""}]
