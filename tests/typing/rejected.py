@@ -1,6 +1,6 @@
 """Mistakes that a strict type checker must find, each at its line.  Checked, never run."""
 
-from csp import Channel, RecvChannel, SendChannel, Selector, select
+from csp import Channel, RecvChannel, Selector, SendChannel, select
 
 
 def mistakes(numbers: Channel[int], inp: RecvChannel[int], out: SendChannel[int]) -> None:
