@@ -15,7 +15,7 @@ def channels() -> None:
     assert_type(numbers.recv_nowait(None), int | None)
     assert_type(numbers.recv_many(10), list[int])
     assert_type(numbers.send_many(range(3)), int)
-    assert_type([n for n in numbers], list[int])
+    assert_type(list(numbers), list[int])
     assert_type(numbers.sender, SendChannel[int])
     assert_type(numbers.receiver.clone(), RecvChannel[int])
     with numbers.lease() as number:
