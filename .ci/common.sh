@@ -21,12 +21,16 @@ have_uv() {
 }
 
 # have COMMAND PACKAGE...: install the Debian packages if the command is missing.  The lock may be held by the machine's own
-# updates, and a mirror may be slow to answer: so it waits and tries again.
+# updates, and a mirror may be slow to answer: so need_packages waits and tries again.
 have() {
-  local command=$1 try
+  local command=$1
   shift
-  command -v "$command" >/dev/null && return
-  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "$command is missing: install $*" >&2; return 1; }
+  command -v "$command" >/dev/null || need_packages "$@"
+}
+
+need_packages() {
+  local try
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "missing: $*" >&2; return 1; }
   for try in 1 2 3 4 5; do
     if (
       flock 9
@@ -38,6 +42,17 @@ have() {
     sleep $((try * 5))
   done
   return 1
+}
+
+# have_headers: building needs Python's headers, which a distribution packs apart from its Python.
+have_headers() {
+  have gcc gcc libc6-dev
+  have_uv
+  local python wanted
+  wanted=$(cat .python-version)
+  python=$(python3 -m uv python find --no-project "$wanted" 2>/dev/null) || return 0 # then uv fetches one, with headers
+  "$python" -c 'import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
+    need_packages "python$wanted-dev"
 }
 
 # copy_tree FOLDER: the checkout with its uncommitted changes, without anything built.
