@@ -12,7 +12,7 @@
 #define SUFFIX_MAX 24     /* "-" and an id */
 
 static csp_lock table_lock;                 /* process-wide; rank REGISTRY, zero is a free lock; held with no other lock */
-static csp_actor *first_actor, *last_actor; /* process-wide; guarded by table_lock: all that have not ended, oldest first */
+static csp_actor *first_actor, *last_actor; /* process-wide; guarded by table_lock: all whose thread lives, oldest first */
 static uint32_t nactors;                    /* process-wide; guarded by table_lock */
 static csp_actor *names[NAME_BUCKETS];      /* process-wide; guarded by table_lock */
 static bool process_ending;                 /* process-wide; guarded by table_lock */
@@ -116,11 +116,17 @@ static csp_status enter_tables(csp_actor *actor, const csp_actor_spec *spec)
     return status;
 }
 
-static void leave_tables(csp_actor *actor)
+static void leave_names(csp_actor *actor)
 {
     lock_table();
     if (actor->named)
         leave_name_locked(actor);
+    csp_lock_release(&table_lock);
+}
+
+static void leave_list(csp_actor *actor)
+{
+    lock_table();
     if (actor->listed) {
         *(actor->prev != NULL ? &actor->prev->next : &first_actor) = actor->next;
         *(actor->next != NULL ? &actor->next->prev : &last_actor) = actor->prev;
@@ -135,7 +141,7 @@ csp_actor *csp_actor_find(const char *name)
     lock_table();
     csp_actor *actor = find_locked(name);
     if (actor != NULL)
-        csp_actor_incref(actor); /* in the table, so its life still holds a reference */
+        csp_actor_incref(actor); /* its life holds a reference as long as it has a name */
     csp_lock_release(&table_lock);
     return actor;
 }
@@ -184,7 +190,8 @@ static void free_end(csp_end *end)
 
 static void free_record(csp_actor *actor)
 {
-    leave_tables(actor);
+    leave_names(actor);
+    leave_list(actor);
     free_end(actor->inbox_sender);
     free_end(actor->inbox_receiver);
     free_end(actor->stopping_sender);
@@ -200,6 +207,7 @@ static void free_record(csp_actor *actor)
     if (actor->interp != NULL)
         csp_interp_decref(actor->interp);
     csp_actor *parent = actor->parent;
+    csp_raw_free(actor->start_error);
     csp_raw_free(actor->name);
     csp_raw_free(actor);
     if (parent != NULL)
@@ -433,6 +441,22 @@ void csp_actor_alive(csp_actor *actor)
     }
 }
 
+void csp_actor_set_start_error(csp_actor *actor, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = csp_raw_alloc(size);
+    if (copy == NULL)
+        return;
+    memcpy(copy, text, size);
+    csp_lock_acquire(&actor->lock);
+    bool first = actor->start_error == NULL;
+    if (first)
+        actor->start_error = copy;
+    csp_lock_release(&actor->lock);
+    if (!first)
+        csp_raw_free(copy);
+}
+
 /* Its interpreter's record with a new reference, or NULL. */
 static struct csp_interp *borrow_interp_locked(csp_actor *actor)
 {
@@ -487,7 +511,7 @@ static uint32_t count_self_refs(csp_actor *actor, const csp_msg *exit)
 
 bool csp_actor_exited(csp_actor *actor, csp_msg *exit)
 {
-    leave_tables(actor); /* the name is free before anybody hears of the end */
+    leave_names(actor); /* the name is free before anybody hears of the end */
     csp_lock_acquire(&actor->lock);
     if (actor->state == CSP_ACTOR_EXITED) {
         csp_lock_release(&actor->lock);
@@ -569,8 +593,11 @@ csp_status csp_actor_begin_close(csp_actor *actor)
 
 void csp_life_begin(void) { atomic_fetch_add_explicit(&lives, 1, memory_order_relaxed); /* its thread starts later */ }
 
-void csp_life_end(void)
+void csp_life_end(csp_actor *actor, bool counted)
 {
+    leave_list(actor);
+    if (!counted)
+        return;
     atomic_fetch_sub_explicit(&lives, 1, memory_order_release);
     csp_futex_wake_all(&lives);
 }

@@ -44,10 +44,11 @@ typedef struct csp_actor {
     struct csp_owner *owner;   /* guarded by lock, counted: the thread that runs it; NULL before and after */
     csp_msg exit;              /* the encoded Exit; written under lock, immutable once EXITED */
     uint32_t self_refs;        /* guarded by lock: uncounted references on this record inside `exit` */
+    char *start_error;         /* guarded by lock, RAW: why no interpreter or no csp could be had for it, or NULL */
     csp_end **monitors;        /* guarded by lock: sending ends, in flight */
     uint32_t nmonitors, monitors_room;
     csp_end *started;          /* guarded by lock: gets True once alive, or the Exit if it never was */
-    bool listed, named;        /* guarded by the table's lock */
+    bool listed, named;        /* guarded by the table's lock; listed: from birth to the end of its thread */
     struct csp_actor *next, *prev, *next_named; /* guarded by the table's lock */
 } csp_actor;
 
@@ -72,7 +73,7 @@ extern const csp_part_ops csp_actor_part;
 /* The live actor of that name, with a new reference, or NULL. */
 csp_actor *csp_actor_find(const char *name);
 
-/* All records that have not ended, oldest first, each with a new reference, in a RAW array to be freed; NULL without memory.
+/* All records whose thread lives (quarantined ones too), oldest first, each with a new reference, in a RAW array to be freed; NULL without memory.
  * `children_of`: only those that it spawned (NULL: only those of main), unless `all`. */
 csp_actor **csp_actor_snapshot(csp_actor *children_of, bool all, uint32_t *p_count);
 
@@ -89,6 +90,9 @@ csp_end *csp_actor_open(csp_actor *actor, csp_actor_end which, struct csp_interp
 /* From now on a stop or kill reaches the waits of `interp` (counted by this call); one asked before reaches them at once. */
 void csp_actor_set_interp(csp_actor *actor, struct csp_interp *interp);
 void csp_actor_alive(csp_actor *actor);
+
+/* Keep the text (copied) for the ActorStartError; the first one counts. */
+void csp_actor_set_start_error(csp_actor *actor, const char *text);
 
 /* Ask it to stop: `stopping` fires and, unless it traps stops, its waits end with CSP_STOPPED.  Idempotent. */
 void csp_actor_ask_stop(csp_actor *actor);
@@ -107,7 +111,9 @@ csp_status csp_actor_begin_close(csp_actor *actor);
 
 /* --- lives --- */
 void csp_life_begin(void);
-void csp_life_end(void);      /* wakes csp_lives_wait */
+/* Its thread is at its end, or never started: off the list of actors, and csp_lives_wait wakes.  Before the exit is announced, so
+ * that whoever hears of it may fork.  `counted`: csp_life_begin was called for it. */
+void csp_life_end(csp_actor *actor, bool counted);
 uint32_t csp_lives(void);
 /* Sleep until the number of lives is no longer `seen`, the deadline passes or a signal arrives. */
 void csp_lives_wait(uint32_t seen, csp_time deadline);

@@ -1,0 +1,145 @@
+/* Entering an interpreter from outside: the guard, and the service threads that raise exceptions in running code. */
+#include <errno.h>
+#include <pthread.h>
+
+#include "mem.h"
+#include "py_interp.h"
+
+#define RESEND (50 * 1000000LL) /* code may catch Killed once: raise it again and again */
+
+/* --- the guard --- */
+
+bool csp_guard_enter(csp_owner *owner, PyInterpreterState **p_interp, unsigned long *p_ident)
+{
+    csp_lock_acquire(&owner->lock);
+    bool open = owner->interp != NULL;
+    if (open) {
+        owner->inside++;
+        *p_interp = owner->interp;
+        *p_ident = owner->ident;
+    }
+    csp_lock_release(&owner->lock);
+    return open;
+}
+
+static void next_turn(csp_owner *owner)
+{
+    atomic_fetch_add_explicit(&owner->turn, 1, memory_order_release);
+    csp_futex_wake_all(&owner->turn);
+}
+
+void csp_guard_leave(csp_owner *owner)
+{
+    csp_lock_acquire(&owner->lock);
+    bool last = --owner->inside == 0;
+    csp_lock_release(&owner->lock);
+    if (last)
+        next_turn(owner); /* the caller has a reference, so the word is still there */
+}
+
+void csp_guard_open(csp_owner *owner)
+{
+    PyInterpreterState *interp = PyInterpreterState_Get();
+    csp_lock_acquire(&owner->lock);
+    owner->interp = interp;
+    owner->ident = PyThread_get_thread_ident();
+    csp_lock_release(&owner->lock);
+}
+
+void csp_guard_close(csp_owner *owner)
+{
+    csp_lock_acquire(&owner->lock);
+    owner->interp = NULL;
+    uint32_t inside = owner->inside;
+    unsigned long ident = owner->ident;
+    csp_lock_release(&owner->lock);
+    next_turn(owner);
+    if (inside > 0) {
+        Py_BEGIN_ALLOW_THREADS /* those inside wait for the interpreter's lock that we hold */
+        for (;;) {
+            uint32_t turn = atomic_load_explicit(&owner->turn, memory_order_acquire); /* before looking: no lost wake-up */
+            csp_lock_acquire(&owner->lock);
+            inside = owner->inside;
+            csp_lock_release(&owner->lock);
+            if (inside == 0)
+                break;
+            csp_futex_wait(&owner->turn, turn, CSP_NEVER);
+        }
+        Py_END_ALLOW_THREADS
+    }
+    PyThreadState_SetAsyncExc(ident, NULL);
+}
+
+/* --- raising in running code --- */
+
+typedef struct {
+    csp_owner *owner; /* counted */
+    csp_throw what;
+} throw_job;
+
+/* False: its code has ended, nothing to raise in. */
+static bool throw_once(csp_owner *owner, csp_throw what)
+{
+    PyInterpreterState *interp;
+    unsigned long ident;
+    if (!csp_guard_enter(owner, &interp, &ident))
+        return false;
+    PyThreadState *tstate = PyThreadState_New(interp);
+    if (tstate != NULL) {
+        PyEval_RestoreThread(tstate); /* waits for the interpreter's lock: for ever, if C code never lets go of it */
+        PyObject *exception = what == CSP_THROW_KILLED ? owner->state->errors[CSP_E_Killed] : PyExc_KeyboardInterrupt;
+        PyThreadState_SetAsyncExc(ident, exception);
+        PyThreadState_Clear(tstate);
+        PyThreadState_DeleteCurrent();
+    }
+    csp_guard_leave(owner);
+    return true;
+}
+
+static void *throw_main(void *arg)
+{
+    throw_job *job = arg;
+    csp_owner *owner = job->owner;
+    while (throw_once(owner, job->what) && job->what == CSP_THROW_KILLED) {
+        uint32_t turn = atomic_load_explicit(&owner->turn, memory_order_acquire); /* before looking: no lost wake-up */
+        csp_lock_acquire(&owner->lock);
+        bool open = owner->interp != NULL;
+        csp_lock_release(&owner->lock);
+        if (!open)
+            break;
+        csp_futex_wait(&owner->turn, turn, csp_now() + RESEND);
+    }
+    if (job->what == CSP_THROW_KILLED) {
+        csp_lock_acquire(&owner->lock);
+        owner->killing = false;
+        csp_lock_release(&owner->lock);
+    }
+    csp_owner_decref(owner);
+    csp_raw_free(job);
+    return NULL;
+}
+
+void csp_owner_throw(csp_owner *owner, csp_throw what)
+{
+    csp_lock_acquire(&owner->lock);
+    bool needed = owner->interp != NULL && !(what == CSP_THROW_KILLED && owner->killing);
+    if (needed && what == CSP_THROW_KILLED)
+        owner->killing = true;
+    csp_lock_release(&owner->lock);
+    throw_job *job = needed ? csp_raw_alloc(sizeof *job) : NULL;
+    if (job == NULL)
+        return;
+    job->owner = owner;
+    job->what = what;
+    csp_owner_incref(owner);
+    pthread_attr_t attr;
+    pthread_t thread;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, 256 * 1024);
+    if (pthread_create(&thread, &attr, throw_main, job) != 0) {
+        csp_owner_decref(owner);
+        csp_raw_free(job);
+    }
+    pthread_attr_destroy(&attr);
+}

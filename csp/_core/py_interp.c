@@ -1,0 +1,542 @@
+/* The life of an interpreter of ours: made, used and ended by one raw OS thread.
+ *
+ * The order of an end: the body returned and its Exit is encoded -> children ended -> other threads of the interpreter gone
+ * (bounded; if some stay, the end is announced and this thread waits on) -> Py_EndInterpreter, whose atexit drops the handles
+ * -> the record dies -> off the list of lives -> name freed, Exit announced.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "codec.h"
+#include "mem.h"
+#include "py_interp.h"
+
+#if PY_VERSION_HEX >= 0x030e0000
+#define STACK_SIZE (1024 * 1024) /* address space only */
+#else
+#define STACK_SIZE (8 * 1024 * 1024) /* 3.13 overflows smaller stacks before it sees the recursion limit */
+#endif
+
+#define SECOND 1000000000LL
+#define SLICE (SECOND / 20)
+#define THREADS_PATIENCE (2 * SECOND) /* how long threads that the actor left behind may go on */
+#define THREADS_KILL (SECOND)         /* how long they may take to die then */
+#define CHILDREN_STOP (5 * SECOND)
+#define CHILDREN_KILL (SECOND)
+
+static _Thread_local csp_owner *current_owner; /* process-wide in kind, one a thread; owned by owner_main */
+
+csp_owner *csp_current_owner(void) { return current_owner; }
+
+/* --- the record of the thread --- */
+
+void csp_owner_incref(csp_owner *owner)
+{
+    atomic_fetch_add_explicit(&owner->refs, 1, memory_order_relaxed); /* the caller has one: nothing to order */
+}
+
+void csp_owner_decref(csp_owner *owner)
+{
+    /* Release our writes to, and acquire those of, whoever drops the last one. */
+    if (atomic_fetch_sub_explicit(&owner->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    csp_msg_clear(&owner->payload);
+    csp_msg_clear(&owner->exit);
+    csp_msg_clear(&owner->failed_exit);
+    csp_msg_clear(&owner->killed_exit);
+    csp_raw_free(owner->path);
+    csp_actor_decref(owner->actor);
+    csp_raw_free(owner);
+}
+
+csp_owner *csp_actor_owner(csp_actor *actor)
+{
+    csp_lock_acquire(&actor->lock);
+    csp_owner *owner = actor->owner;
+    if (owner != NULL)
+        csp_owner_incref(owner);
+    csp_lock_release(&actor->lock);
+    return owner;
+}
+
+static void set_owner(csp_actor *actor, csp_owner *owner) /* counted by the caller, or NULL */
+{
+    csp_lock_acquire(&actor->lock);
+    csp_owner *old = actor->owner;
+    actor->owner = owner;
+    csp_lock_release(&actor->lock);
+    if (old != NULL)
+        csp_owner_decref(old);
+}
+
+/* --- stop, kill, give up --- */
+
+void csp_actor_kill(csp_actor *actor)
+{
+    csp_actor_ask_kill(actor);
+    csp_owner *owner = csp_actor_owner(actor);
+    if (owner != NULL) {
+        csp_owner_throw(owner, CSP_THROW_KILLED);
+        csp_owner_decref(owner);
+    }
+}
+
+void csp_actor_quarantine(csp_actor *actor)
+{
+    csp_owner *owner = csp_actor_owner(actor);
+    if (owner == NULL)
+        return; /* it has ended */
+    csp_msg exit, cause = {.kind = CSP_MSG_EMPTY};
+    csp_lock_acquire(&owner->lock);
+    csp_msg_move(&exit, &owner->killed_exit);
+    csp_lock_release(&owner->lock);
+    csp_lock_acquire(&actor->lock);
+    csp_interp *record = actor->interp;
+    if (record != NULL)
+        csp_interp_incref(record);
+    csp_lock_release(&actor->lock);
+    if (record != NULL) {
+        csp_msg_clone(&cause, &exit);
+        csp_interp_died(record, &cause, false);
+        csp_interp_decref(record);
+    }
+    csp_actor_exited(actor, &exit);
+    csp_owner_decref(owner);
+}
+
+/* --- threads left in the interpreter --- */
+
+uint32_t csp_count_other_threads(void)
+{
+    PyThreadState *self = PyThreadState_Get();
+    uint32_t count = 0;
+    PyThreadState *other = PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(self));
+    for (; other != NULL; other = PyThreadState_Next(other)) /* they leave the list with this lock held */
+        count += other != self;
+    return count;
+}
+
+static void sleep_detached(csp_time nanoseconds)
+{
+    _Atomic uint32_t nobody_wakes = 0;
+    csp_time until = csp_now() + nanoseconds;
+    Py_BEGIN_ALLOW_THREADS
+    while (csp_now() < until && csp_futex_wait(&nobody_wakes, 0, until) != CSP_SLEPT_OUT)
+        ;
+    Py_END_ALLOW_THREADS
+}
+
+/* True once this is the only thread of the interpreter. */
+static bool await_threads(csp_time patience)
+{
+    csp_time until = csp_now() + patience, pause = SECOND / 2000;
+    while (csp_count_other_threads() > 0) {
+        if (csp_now() >= until)
+            return false;
+        sleep_detached(pause);
+        pause = pause < SECOND / 50 ? pause * 2 : pause;
+    }
+    return true;
+}
+
+static void throw_at_threads(csp_owner *owner)
+{
+    PyThreadState *self = PyThreadState_Get();
+    unsigned long ids[256];
+    int n = 0;
+    for (PyThreadState *other = PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(self));
+         other != NULL && n < 256; other = PyThreadState_Next(other))
+        if (other != self)
+            ids[n++] = other->thread_id;
+    while (n > 0)
+        PyThreadState_SetAsyncExc(ids[--n], owner->state->errors[CSP_E_Killed]);
+}
+
+static bool kill_is_asked(csp_actor *actor)
+{
+    csp_lock_acquire(&actor->lock);
+    bool asked = actor->kill_asked;
+    csp_lock_release(&actor->lock);
+    return asked;
+}
+
+/* Let the other threads of the interpreter end; the idle threads of pools are told to. */
+static bool settle_threads(csp_owner *owner)
+{
+    if (csp_count_other_threads() == 0)
+        return true;
+    PyObject *boot = PyImport_ImportModule("csp._boot");
+    PyObject *done = boot == NULL ? NULL : PyObject_CallMethod(boot, "release_pools", NULL);
+    Py_XDECREF(boot);
+    Py_XDECREF(done);
+    PyErr_Clear(); /* best effort: what remains is waited for */
+    if (await_threads(kill_is_asked(owner->actor) ? 0 : THREADS_PATIENCE))
+        return true;
+    csp_interp_cancel(owner->record, CSP_KILL_ASKED);
+    throw_at_threads(owner);
+    return await_threads(THREADS_KILL);
+}
+
+/* --- ending those that it spawned --- */
+
+static void drop_snapshot(csp_actor **list, uint32_t n)
+{
+    for (uint32_t i = 0; list != NULL && i < n; i++)
+        csp_actor_decref(list[i]);
+    csp_raw_free(list);
+}
+
+static uint32_t for_children(csp_actor *parent, bool all, void (*act)(csp_actor *))
+{
+    uint32_t n = 0;
+    csp_actor **list = csp_actor_snapshot(parent, all, &n);
+    for (uint32_t i = list == NULL ? 0 : n; act != NULL && i-- > 0;) /* the youngest first */
+        act(list[i]);
+    drop_snapshot(list, n);
+    return n;
+}
+
+/* How many remain at the deadline.  A signal handler's exception cuts the wait short, and is swallowed: the process is ending. */
+static uint32_t await_children(csp_actor *parent, bool all, csp_time deadline)
+{
+    for (;;) {
+        uint32_t seen = csp_lives(); /* before looking: no lost wake-up */
+        uint32_t left = for_children(parent, all, NULL);
+        csp_time now = csp_now();
+        if (left == 0 || now >= deadline)
+            return left;
+        csp_time slice = now + SLICE < deadline ? now + SLICE : deadline;
+        Py_BEGIN_ALLOW_THREADS
+        csp_lives_wait(seen, slice);
+        Py_END_ALLOW_THREADS
+        if (parent == NULL && PyErr_CheckSignals() < 0) {
+            PyErr_Clear();
+            return left;
+        }
+    }
+}
+
+uint32_t csp_end_children(csp_actor *parent, csp_time stop_for, csp_time kill_for)
+{
+    bool everybody = parent == NULL; /* the process ends: a stuck parent must not keep its children from being killed */
+    if (for_children(parent, false, csp_actor_ask_stop) == 0 && !(everybody && csp_lives() > 0))
+        return 0;
+    if (await_children(parent, everybody, csp_now() + stop_for) == 0)
+        return 0;
+    for_children(parent, everybody, csp_actor_kill);
+    return await_children(parent, everybody, csp_now() + kill_for);
+}
+
+/* --- the thread --- */
+
+/* What the parent had as sys.path when it spawned: edits made at run time are not inherited by themselves. */
+static int copy_path(csp_owner *owner)
+{
+    PyObject *path = PyList_New(0);
+    const char *entry = owner->path, *end = owner->path + owner->path_size;
+    while (path != NULL && entry < end) {
+        PyObject *text = PyUnicode_DecodeFSDefault(entry);
+        if (text == NULL || PyList_Append(path, text) < 0)
+            Py_CLEAR(path);
+        Py_XDECREF(text);
+        entry += strlen(entry) + 1;
+    }
+    int result = path == NULL ? -1 : PySys_SetObject("path", path);
+    Py_XDECREF(path);
+    return result;
+}
+
+/* The exception that is set becomes the text of the ActorStartError. */
+static void keep_start_error(csp_owner *owner)
+{
+    PyObject *exception = PyErr_GetRaisedException();
+    PyObject *text = exception == NULL ? NULL
+                                       : PyUnicode_FromFormat("%s: %S", Py_TYPE(exception)->tp_name, exception);
+    const char *utf8 = text == NULL ? NULL : PyUnicode_AsUTF8(text);
+    csp_actor_set_start_error(owner->actor, utf8 != NULL ? utf8 : "the interpreter could not be set up");
+    PyErr_Clear();
+    Py_XDECREF(text);
+    Py_XDECREF(exception);
+}
+
+/* All that happens in Python, from csp._boot. */
+static void run_boot(csp_owner *owner)
+{
+    PyObject *boot = copy_path(owner) < 0 ? NULL : PyImport_ImportModule("csp._boot");
+    PyObject *done =
+        boot == NULL ? NULL : PyObject_CallMethod(boot, owner->actor->is_interpreter ? "serve" : "live", NULL);
+    if (done == NULL)
+        keep_start_error(owner);
+    Py_XDECREF(done);
+    Py_XDECREF(boot);
+}
+
+/* The life is over for everybody else; `owner->exit` or a fallback is announced. */
+static void announce(csp_owner *owner)
+{
+    csp_actor *actor = owner->actor;
+    csp_msg exit;
+    csp_msg_move(&exit, &owner->exit);
+    if (exit.kind == CSP_MSG_EMPTY && kill_is_asked(actor)) {
+        csp_lock_acquire(&owner->lock);
+        csp_msg_move(&exit, &owner->killed_exit); /* empty if it is in quarantine, where nothing is announced */
+        csp_lock_release(&owner->lock);
+    }
+    if (exit.kind == CSP_MSG_EMPTY)
+        csp_msg_move(&exit, &owner->failed_exit);
+    csp_actor_exited(actor, &exit);
+}
+
+/* Threads stay that nobody can end: ending the interpreter under them would crash.  The actor's end is announced, the
+ * interpreter lives on until they are gone. */
+static void outlive_threads(csp_owner *owner)
+{
+    csp_interp_died(owner->record, NULL, true);
+    Py_BEGIN_ALLOW_THREADS
+    announce(owner);
+    Py_END_ALLOW_THREADS
+    while (!await_threads(60 * SECOND))
+        ;
+}
+
+/* Make the interpreter: attached on success. */
+static PyThreadState *make_interpreter(csp_owner *owner)
+{
+    const PyInterpreterConfig config = {
+        .use_main_obmalloc = 0,
+        .allow_fork = 0,
+        .allow_exec = 0,
+        .allow_threads = 1,
+        .allow_daemon_threads = 0, /* one left behind at the end is a use after free */
+        .check_multi_interp_extensions = 1,
+        .gil = PyInterpreterConfig_OWN_GIL,
+    };
+    PyThreadState *tstate = NULL;
+    PyStatus status = Py_NewInterpreterFromConfig(&tstate, &config);
+    if (!PyStatus_Exception(status) && tstate != NULL)
+        return tstate;
+    csp_actor_set_start_error(owner->actor, status.err_msg != NULL ? status.err_msg : "no interpreter could be created");
+    return NULL;
+}
+
+static void *owner_main(void *arg)
+{
+    csp_owner *owner = arg;
+    csp_actor *actor = owner->actor;
+    current_owner = owner;
+    PyThreadState *tstate = make_interpreter(owner);
+    if (tstate != NULL) {
+        run_boot(owner);
+        if (csp_end_children(actor, CHILDREN_STOP, CHILDREN_KILL) > 0)
+            for_children(actor, false, csp_actor_quarantine);
+        if (owner->record != NULL && !settle_threads(owner))
+            outlive_threads(owner);
+        Py_EndInterpreter(tstate);
+    }
+    if (owner->record != NULL) {
+        csp_interp_died(owner->record, NULL, false); /* once more, in case no atexit ran */
+        csp_interp_reap(owner->record);
+        csp_interp_decref(owner->record);
+    }
+    csp_life_end(actor, true);
+    announce(owner);
+    set_owner(actor, NULL);
+    csp_owner_decref(owner);
+    return NULL;
+}
+
+int csp_owner_start(csp_owner *owner)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    csp_owner_incref(owner);
+    set_owner(owner->actor, owner);
+    csp_life_begin();
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, STACK_SIZE);
+    int error = pthread_create(&thread, &attr, owner_main, owner);
+    pthread_attr_destroy(&attr);
+    if (error != 0) {
+        csp_life_end(owner->actor, true);
+        set_owner(owner->actor, NULL);
+    }
+    return error;
+}
+
+/* --- what csp._boot calls, in the owner's thread --- */
+
+static csp_owner *owner_or_raise(void)
+{
+    if (current_owner == NULL)
+        PyErr_SetString(PyExc_RuntimeError, "only the thread that owns an actor's interpreter may call this");
+    return current_owner;
+}
+
+static PyObject *boot_ref(PyObject *module, PyObject *unused)
+{
+    csp_owner *owner = owner_or_raise();
+    return owner == NULL ? NULL : csp_ref_new(csp_state_of_module(module), owner->actor);
+}
+
+static PyObject *boot_payload(PyObject *module, PyObject *unused)
+{
+    csp_owner *owner = owner_or_raise();
+    if (owner == NULL)
+        return NULL;
+    PyObject *payload = csp_decode(csp_state_of_module(module), &owner->payload, false);
+    csp_msg_clear(&owner->payload);
+    return payload;
+}
+
+static PyObject *boot_alive(PyObject *module, PyObject *unused)
+{
+    csp_owner *owner = owner_or_raise();
+    if (owner == NULL)
+        return NULL;
+    if (owner->actor->is_interpreter)
+        csp_actor_end_run(owner->actor);
+    csp_actor_alive(owner->actor);
+    Py_RETURN_NONE;
+}
+
+static PyObject *boot_idle(PyObject *module, PyObject *unused)
+{
+    csp_owner *owner = owner_or_raise();
+    if (owner == NULL)
+        return NULL;
+    csp_actor_end_run(owner->actor);
+    Py_RETURN_NONE;
+}
+
+static PyObject *run_body(PyObject *module, PyObject *args)
+{
+    PyObject *function, *positional, *named;
+    if (!PyArg_ParseTuple(args, "OO!O!:run_body", &function, &PyTuple_Type, &positional, &PyDict_Type, &named))
+        return NULL;
+    csp_owner *owner = owner_or_raise();
+    if (owner == NULL)
+        return NULL;
+    csp_guard_open(owner);
+    PyObject *result = NULL;
+    if (kill_is_asked(owner->actor)) /* before the gate was open, so nobody threw it */
+        PyErr_SetNone(csp_state_of_module(module)->errors[CSP_E_Killed]);
+    else
+        result = PyObject_Call(function, positional, named);
+    PyObject *exception = result == NULL ? PyErr_GetRaisedException() : NULL;
+    csp_guard_close(owner); /* from here on no kill strikes: what follows is ours */
+    if (result != NULL)
+        return Py_BuildValue("(ON)", Py_True, result);
+    return Py_BuildValue("(ON)", Py_False, exception);
+}
+
+static PyObject *boot_asked(PyObject *module, PyObject *unused)
+{
+    csp_owner *owner = owner_or_raise();
+    if (owner == NULL)
+        return NULL;
+    csp_lock_acquire(&owner->actor->lock);
+    bool stop = owner->actor->stop_asked, kill = owner->actor->kill_asked;
+    csp_lock_release(&owner->actor->lock);
+    return PyUnicode_FromString(kill ? "kill" : stop ? "stop" : "");
+}
+
+static PyObject *boot_exit(PyObject *module, PyObject *args)
+{
+    PyObject *exit;
+    int returned;
+    if (!PyArg_ParseTuple(args, "Op:boot_exit", &exit, &returned))
+        return NULL;
+    csp_owner *owner = owner_or_raise();
+    if (owner == NULL)
+        return NULL;
+    csp_state *state = csp_state_of_module(module);
+    csp_msg msg = {.kind = CSP_MSG_EMPTY}, cause = {.kind = CSP_MSG_EMPTY};
+    if (csp_encode_slow(state, exit, &msg) < 0)
+        return NULL;
+    if (csp_msg_clone(&cause, &msg))
+        csp_interp_set_exit_cause(state->interp, &cause);
+    csp_msg_clear(&owner->exit);
+    csp_msg_move(&owner->exit, &msg);
+    csp_lock_acquire(&owner->actor->lock);
+    owner->actor->returned = returned;
+    csp_lock_release(&owner->actor->lock);
+    Py_RETURN_NONE;
+}
+
+/* --- the end of the process --- */
+
+#define EXIT_STOP (SECOND)
+#define EXIT_KILL (SECOND)
+
+static int status_of_exit(void)
+{
+    int status = atomic_load_explicit(&csp_exit_status, memory_order_relaxed); /* set by this thread */
+    if (status >= 0)
+        return status;
+    PyObject *last = PySys_GetObject("last_exc");
+    if (last == NULL || last == Py_None)
+        return 70; /* EX_SOFTWARE: the code of a SystemExit cannot be seen from here */
+    return PyErr_GivenExceptionMatches(last, PyExc_KeyboardInterrupt) ? 130 : 1;
+}
+
+static void flush_stream(const char *name)
+{
+    PyObject *stream = PySys_GetObject(name);
+    PyObject *done = stream == NULL || stream == Py_None ? NULL : PyObject_CallMethod(stream, "flush", NULL);
+    Py_XDECREF(done);
+    PyErr_Clear(); /* it may be closed */
+}
+
+/* Actors remain that run C code for ever: finalizing under them would crash. */
+static void leave_at_once(void)
+{
+    int status = status_of_exit();
+    uint32_t n = 0;
+    csp_actor **list = csp_actor_snapshot(NULL, true, &n);
+    flush_stream("stdout");
+    flush_stream("stderr");
+    fflush(NULL);
+    fprintf(stderr, "csp: exit with status %d: could not end", status);
+    for (uint32_t i = 0; list != NULL && i < n && i < 10; i++)
+        fprintf(stderr, "%s %s", i == 0 ? "" : ",", list[i]->name);
+    fprintf(stderr, "%s, stuck in C code\n", n > 10 ? ", ..." : "");
+    fflush(NULL);
+    _exit(status);
+}
+
+static PyObject *process_ends(PyObject *module, PyObject *unused)
+{
+    csp_process_set_ending();
+    if (csp_lives() > 0 && csp_end_children(NULL, EXIT_STOP, EXIT_KILL) > 0)
+        leave_at_once();
+    Py_RETURN_NONE;
+}
+
+static PyObject *set_exit_status(PyObject *module, PyObject *status)
+{
+    int value = PyLong_AsInt(status);
+    if (value == -1 && PyErr_Occurred())
+        return NULL;
+    atomic_store_explicit(&csp_exit_status, value, memory_order_relaxed); /* read by the main thread at its exit */
+    Py_RETURN_NONE;
+}
+
+PyMethodDef csp_interp_functions[] = {
+    {"boot_ref", boot_ref, METH_NOARGS, PyDoc_STR("The ActorRef of the actor whose interpreter this is.")},
+    {"boot_payload", boot_payload, METH_NOARGS, PyDoc_STR("What to run; once.")},
+    {"boot_alive", boot_alive, METH_NOARGS, PyDoc_STR("The actor is up: spawn returns.")},
+    {"boot_idle", boot_idle, METH_NOARGS, PyDoc_STR("The run of this interpreter is over: it may be run again.")},
+    {"boot_asked", boot_asked, METH_NOARGS, PyDoc_STR("'kill', 'stop' or '': what has been asked of this actor.")},
+    {"boot_exit", boot_exit, METH_VARARGS,
+     PyDoc_STR("boot_exit(exit, returned)\n\nKeep the Exit, to be announced once the interpreter has ended.")},
+    {"run_body", run_body, METH_VARARGS,
+     PyDoc_STR("run_body(function, args, kwargs) -> (True, result) or (False, exception)\n\nCall it; while it runs, and only "
+               "then, a kill may strike.")},
+    {"process_ends", process_ends, METH_NOARGS, PyDoc_STR("Stop all actors, kill those that go on; runs at exit.")},
+    {"set_exit_status", set_exit_status, METH_O,
+     PyDoc_STR("set_exit_status(status)\n\nThe status of an exit that has to leave actors behind.")},
+    {NULL},
+};

@@ -1,0 +1,74 @@
+/* The thread that owns an interpreter for life: makes it, runs one actor (or the requests of csp.interpreters) in it, and
+ * ends it, all in one raw OS thread with one thread state, as CPython wants it.
+ *
+ * Guard (attaching to an interpreter that ends aborts or hangs the process): whoever wants to enter the interpreter from
+ * another thread does so between csp_guard_enter and csp_guard_leave; the owner opens the gate while user code runs and
+ * csp_guard_close waits until all are out.  Never from the main thread of the process, where it costs 80 us and may block
+ * for as long as C code holds that interpreter's lock: csp_owner_throw starts a service thread instead.
+ */
+#ifndef CSP_PY_INTERP_H
+#define CSP_PY_INTERP_H
+
+#include "actor.h"
+#include "state.h"
+
+typedef struct csp_owner {
+    _Atomic uint32_t refs;   /* acquire-release in decref */
+    csp_actor *actor;        /* immutable, counted */
+    char *path;              /* immutable, RAW: the parent's sys.path, each entry in the file system's encoding, ended by NUL */
+    size_t path_size;        /* immutable */
+    csp_msg payload;         /* owner's thread only once started: what to run, taken by _core.boot_payload */
+    csp_msg exit;            /* owner's thread only: the Exit that the actor computed */
+    csp_msg failed_exit;     /* owner's thread only once started: the Exit for a life that could not say its own */
+    csp_interp *record;      /* owner's thread only; counted; NULL until csp is loaded */
+    csp_state *state;        /* owner's thread, and others inside the guard: the module of its interpreter */
+    csp_lock lock;           /* rank OWNER */
+    csp_msg killed_exit;     /* guarded by lock: the Exit for a kill that ends in quarantine */
+    PyInterpreterState *interp; /* guarded by lock: NULL unless other threads may enter */
+    unsigned long ident;     /* guarded by lock: the thread for PyThreadState_SetAsyncExc, while interp is set */
+    uint32_t inside;         /* guarded by lock: threads in the guard */
+    bool killing;            /* guarded by lock: a service thread is at work */
+    _Atomic uint32_t turn;   /* futex word, + 1 when `inside` falls to 0 and when the gate closes; release / acquire in waits */
+} csp_owner;
+
+void csp_owner_incref(csp_owner *owner);
+void csp_owner_decref(csp_owner *owner);
+
+/* The owner whose thread this is, or NULL. */
+csp_owner *csp_current_owner(void);
+
+/* Start its thread, which takes over a reference on the owner.  0, or an errno. */
+int csp_owner_start(csp_owner *owner);
+
+/* The actor's thread, with a new reference, or NULL. */
+csp_owner *csp_actor_owner(csp_actor *actor);
+
+/* --- py_attach.c --- */
+typedef enum { CSP_THROW_KILLED, CSP_THROW_INTERRUPT } csp_throw;
+
+bool csp_guard_enter(csp_owner *owner, PyInterpreterState **p_interp, unsigned long *p_ident); /* false: gone */
+void csp_guard_leave(csp_owner *owner);
+/* In the owner's thread, attached.  Closing waits for those inside and takes back an exception that is still pending. */
+void csp_guard_open(csp_owner *owner);
+void csp_guard_close(csp_owner *owner);
+
+/* Raise in the code that the owner runs now: Killed, again and again until it ends, or KeyboardInterrupt, once.
+ * Returns at once; a service thread does it. */
+void csp_owner_throw(csp_owner *owner, csp_throw what);
+
+/* --- endings --- */
+
+/* Ask to stop, then throw: all that a kill may do short of quarantine. */
+void csp_actor_kill(csp_actor *actor);
+
+/* Give the actor up: its handles go dead, its name is free, its end ("killed") is announced; its thread goes on. */
+void csp_actor_quarantine(csp_actor *actor);
+
+/* Threads of the attached interpreter besides this one. */
+uint32_t csp_count_other_threads(void);
+
+/* End all actors that `parent` spawned (NULL: main): stop until `stop_by`, then kill until `kill_by`.  Attached; signals are
+ * seen if this is the main thread.  How many are left. */
+uint32_t csp_end_children(csp_actor *parent, csp_time stop_seconds, csp_time kill_seconds);
+
+#endif
