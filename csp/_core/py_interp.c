@@ -437,10 +437,19 @@ static PyObject *boot_asked(PyObject *module, PyObject *unused)
     csp_owner *owner = owner_or_raise();
     if (owner == NULL)
         return NULL;
-    csp_lock_acquire(&owner->actor->lock);
-    bool stop = owner->actor->stop_asked, kill = owner->actor->kill_asked;
-    csp_lock_release(&owner->actor->lock);
-    return PyUnicode_FromString(kill ? "kill" : stop ? "stop" : "");
+    csp_actor *actor = owner->actor;
+    csp_lock_acquire(&actor->lock);
+    bool stop = actor->stop_asked, kill = actor->kill_asked;
+    csp_lock_release(&actor->lock);
+    /* Relaxed: only this interpreter's own waits deliver a stop, and they are over or their outcome is known. */
+    uint32_t cancel = atomic_load_explicit(&csp_state_of_module(module)->interp->cancel, memory_order_relaxed);
+    bool noticed = actor->trap_stop || cancel >= CSP_STOP_DELIVERED;
+    return PyUnicode_FromString(kill ? "kill" : !stop ? "" : noticed ? "stop" : "unnoticed stop");
+}
+
+static PyObject *interpreter_id(PyObject *module, PyObject *unused)
+{
+    return PyLong_FromLongLong(PyInterpreterState_GetID(PyInterpreterState_Get()));
 }
 
 static PyObject *boot_exit(PyObject *module, PyObject *args)
@@ -529,7 +538,8 @@ PyMethodDef csp_interp_functions[] = {
     {"boot_payload", boot_payload, METH_NOARGS, PyDoc_STR("What to run; once.")},
     {"boot_alive", boot_alive, METH_NOARGS, PyDoc_STR("The actor is up: spawn returns.")},
     {"boot_idle", boot_idle, METH_NOARGS, PyDoc_STR("The run of this interpreter is over: it may be run again.")},
-    {"boot_asked", boot_asked, METH_NOARGS, PyDoc_STR("'kill', 'stop' or '': what has been asked of this actor.")},
+    {"boot_asked", boot_asked, METH_NOARGS, PyDoc_STR("'kill', 'stop', 'unnoticed stop' or '': what has been asked of this actor.")},
+    {"interpreter_id", interpreter_id, METH_NOARGS, PyDoc_STR("CPython's number of this interpreter.")},
     {"boot_exit", boot_exit, METH_VARARGS,
      PyDoc_STR("boot_exit(exit, returned)\n\nKeep the Exit, to be announced once the interpreter has ended.")},
     {"run_body", run_body, METH_VARARGS,

@@ -1,0 +1,118 @@
+"""The first code in a new interpreter, called by the thread that owns it: what to run, run it, say how it ended."""
+
+import sys
+
+from csp import _core, actors
+from csp.errors import DecodeError, Killed, Stopped
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from csp._remote import RemoteError
+
+
+def live() -> None:
+    """The whole life of a function actor."""
+    ref = _core.boot_ref()
+    actors.enter(ref, actors.ActorContext(ref))
+    try:
+        function, args, kwargs, ready = _core.boot_payload()
+    except BaseException as error:
+        _say(actors.Exit(ref, "failed", None, _snapshot(error)), returned=False)
+        return
+    if not ready:
+        _core.boot_alive()
+    if _core.boot_asked():  # before it began
+        ok, result = False, Stopped("stopped before it began")
+    else:
+        ok, result = _core.run_body(function, args, kwargs)
+    _say(_exit(ref, ok, result), returned=ok)
+
+
+def _exit(ref: "actors.ActorRef", ok: bool, result: "Any") -> "actors.Exit":
+    asked = _core.boot_asked()
+    if asked == "kill":
+        return actors.Exit(ref, "killed")
+    if ok:
+        return actors.Exit(ref, "shutdown" if asked == "stop" else "normal", result)
+    if asked and isinstance(result, Stopped):
+        return actors.Exit(ref, "shutdown")
+    return actors.Exit(ref, "failed", None, _snapshot(result))
+
+
+def _say(end: "actors.Exit", *, returned: bool) -> None:
+    try:
+        _core.boot_exit(end, returned)
+    except BaseException as error:  # the value does not cross, or refuses to be pickled
+        _core.boot_exit(actors.Exit(end.ref, "failed", None, _snapshot(error)), False)
+
+
+def _snapshot(error: BaseException) -> "RemoteError":
+    from csp._remote import snapshot
+
+    return snapshot(error)
+
+
+def serve() -> None:
+    """The life of an interpreter of csp.interpreters: run what is handed in, one request at a time."""
+    ref = _core.boot_ref()
+    actors.enter(ref, None)
+    inbox = ref._inbox()
+    _core.boot_alive()
+    try:
+        while True:
+            answer, reply = _one_run(inbox)
+            _core.boot_idle()  # before the answer: the caller may run again at once
+            _answer(reply, answer)
+            del answer, reply
+    except (Stopped, Killed):
+        pass
+    _say(actors.Exit(ref, "normal"), returned=True)
+
+
+def _one_run(inbox: "_core.RecvChannel[Any]") -> "tuple[tuple[bool, Any], _core.SendChannel[Any]]":
+    try:
+        code, args, shared = inbox.recv()
+    except DecodeError as error:  # say, the function's module does not import here
+        return (False, _snapshot(error)), inbox.recv()
+    reply = inbox.recv()  # sent in one batch with the request
+    ok, result = _run_source(code, shared) if isinstance(code, str) else _core.run_body(code, args, shared)
+    return (ok, result if ok else _snapshot(result)), reply
+
+
+def _run_source(source: str, shared: "dict[str, object]") -> "tuple[bool, Any]":
+    namespace = sys.modules["__main__"].__dict__
+    namespace.update(shared)
+    try:
+        code = compile(source, "<run>", "exec", dont_inherit=True)
+    except BaseException as error:
+        return False, error
+    ok, result = _core.run_body(exec, (code, namespace), {})
+    return ok, result
+
+
+def _answer(reply: "_core.SendChannel[Any]", answer: "tuple[bool, Any]") -> None:
+    try:
+        reply.send_nowait(answer)
+    except (Stopped, Killed):
+        raise
+    except BaseException as error:
+        try:
+            reply.send_nowait((False, _snapshot(error)))  # the result does not cross
+        except Exception:
+            pass  # the caller has left
+
+
+def release_pools() -> None:
+    """Tell the idle threads of executors that nobody shut down to end: they wait for an exit that has begun.
+
+    `concurrent.futures` does this in a hook of `threading._shutdown`, which then joins them without a limit.
+    """
+    futures = sys.modules.get("concurrent.futures.thread")
+    if futures is None:
+        return
+    with futures._global_shutdown_lock:
+        futures._shutdown = True
+    for queue in list(futures._threads_queues.values()):
+        queue.put(None)
