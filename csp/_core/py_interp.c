@@ -351,7 +351,8 @@ int csp_owner_start(csp_owner *owner)
 {
     pthread_attr_t attr;
     pthread_t thread;
-    csp_owner_incref(owner);
+    csp_owner_incref(owner); /* the actor's */
+    csp_owner_incref(owner); /* the thread's */
     set_owner(owner->actor, owner);
     csp_life_begin();
     pthread_attr_init(&attr);
@@ -362,6 +363,7 @@ int csp_owner_start(csp_owner *owner)
     if (error != 0) {
         csp_life_end(owner->actor, true);
         set_owner(owner->actor, NULL);
+        csp_owner_decref(owner);
     }
     return error;
 }

@@ -37,7 +37,7 @@ void csp_owner_decref(csp_owner *owner);
 /* The owner whose thread this is, or NULL. */
 csp_owner *csp_current_owner(void);
 
-/* Start its thread, which takes over a reference on the owner.  0, or an errno. */
+/* Start its thread, which takes references of its own.  0, or an errno. */
 int csp_owner_start(csp_owner *owner);
 
 /* The actor's thread, with a new reference, or NULL. */
