@@ -3,6 +3,7 @@
 import sys
 
 from csp import _core, actors
+from csp._main import main_attribute, resolve
 from csp.errors import DecodeError, Killed, Stopped
 
 TYPE_CHECKING = False
@@ -18,6 +19,7 @@ def live() -> None:
     actors.enter(ref, actors.ActorContext(ref))
     try:
         function, args, kwargs, ready = _core.boot_payload()
+        function = _resolved(function)
     except BaseException as error:
         _say(actors.Exit(ref, "failed", None, _snapshot(error)), returned=False)
         return
@@ -28,6 +30,17 @@ def live() -> None:
     else:
         ok, result = _core.run_body(function, args, kwargs)
     _say(_exit(ref, ok, result), returned=ok)
+
+
+def _resolved(function: "Any") -> "Any":
+    """The function that `actors.by_reference` named."""
+    if type(function) is not tuple:
+        return function
+    where, qualname = function
+    if isinstance(where, tuple):
+        return main_attribute(where, qualname)  # type: ignore[arg-type]
+    __import__(where)
+    return resolve(sys.modules[where], qualname)
 
 
 def _exit(ref: "actors.ActorRef", ok: bool, result: "Any") -> "actors.Exit":
@@ -74,11 +87,19 @@ def serve() -> None:
 def _one_run(inbox: "_core.RecvChannel[Any]") -> "tuple[tuple[bool, Any], _core.SendChannel[Any]]":
     try:
         code, args, shared = inbox.recv()
-    except DecodeError as error:  # say, the function's module does not import here
+    except DecodeError as error:  # say, the module of an argument does not import here
         return (False, _snapshot(error)), inbox.recv()
     reply = inbox.recv()  # sent in one batch with the request
-    ok, result = _run_source(code, shared) if isinstance(code, str) else _core.run_body(code, args, shared)
+    ok, result = _run_source(code, shared) if isinstance(code, str) else _call(code, args, shared)
     return (ok, result if ok else _snapshot(result)), reply
+
+
+def _call(code: "Any", args: "tuple[Any, ...]", shared: "dict[str, Any]") -> "tuple[bool, Any]":
+    try:
+        function = _resolved(code)
+    except BaseException as error:
+        return False, error
+    return _core.run_body(function, args, shared)
 
 
 def _run_source(source: str, shared: "dict[str, object]") -> "tuple[bool, Any]":

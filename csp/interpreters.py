@@ -73,10 +73,11 @@ class Interpreter:
                 raise TypeError("source takes no positional arguments: share values by name")
         elif not callable(code):
             raise TypeError(f"code must be source text or a function, not {type(code).__name__}")
+        what = code if isinstance(code, str) else actors.by_reference(code)
         ref = self._begin()
         sender, reply = _core.channel(1)
         try:
-            ref._sender().send_many([(code, args, shared), sender])
+            ref._sender().send_many([(what, args, shared), sender])
         except BaseException:
             ref._end_run()
             raise
