@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pickle import PickleBuffer
     from typing import Any
-
-    from _typeshed import SupportsWrite
 else:
     from _pickle import PickleBuffer
 
@@ -47,51 +45,46 @@ def _received(part: object) -> object:
     return part
 
 
-def _by_reference(thing: "Any") -> "Any":
-    """How a function or class of the main program is pickled."""
-    found = reference_to(thing)
-    if found is not None:
-        return main_attribute, found
-    if main_reference() is None or getattr(getattr(thing, "__code__", None), "co_filename", "").startswith("<"):
-        raise _ByValue
-    return NotImplemented  # a lambda, a local class: pickle says what is wrong with it
+class _Marks:
+    """What is to travel beside one pickle, and is no buffer: for the two picklers to inherit."""
 
-
-class _Parts:
-    """What is to travel beside one pickle."""
-
-    def __init__(self) -> None:
-        self.buffers: list[Any] = []  # in the order in which the pickle asks for them
-        self.marked: dict[int, tuple[object, object]] = {}  # id of a mark: the mark (kept alive), and what it stands for
+    marked: "dict[int, tuple[object, object]] | None" = None  # id of a mark: the mark (kept alive), and what it stands for
 
     def mark(self, part: object) -> "tuple[Callable[[object], object], tuple[object]]":
+        if self.marked is None:
+            self.marked = {}
         mark = PickleBuffer(bytearray())
         self.marked[id(mark)] = mark, part
         return _received, (mark,)
 
-    def in_order(self) -> list[object]:
-        return [self.marked[id(buffer)][1] if id(buffer) in self.marked else buffer for buffer in self.buffers]
+    def unmarked(self, buffers: list[object]) -> list[object]:
+        """The buffers that the pickle asks for, with each mark replaced by what it stands for."""
+        marked = self.marked
+        return buffers if marked is None else [marked[id(b)][1] if id(b) in marked else b for b in buffers]
 
 
-class _ReferencePickler(Pickler):
-    def __init__(self, file: "SupportsWrite[bytes]", parts: _Parts) -> None:
-        super().__init__(file, 5, buffer_callback=parts.buffers.append)
-        self.parts = parts
+class _ReferencePickler(_Marks, Pickler):
+    # In C, since it is asked about each object: `mark` for what travels beside the pickle, `of_main` for functions and
+    # classes of the main program, NotImplemented for all others.
+    reducer_override = _core.reducer_override
 
-    def reducer_override(self, thing: "Any") -> "Any":
-        if isinstance(thing, (type, _Function)):
-            return _by_reference(thing) if thing.__module__ in NAMES else NotImplemented
-        return self.parts.mark(thing) if _core.is_part(thing) else NotImplemented
+    def of_main(self, thing: "Any") -> "Any":
+        found = reference_to(thing)
+        if found is not None:
+            return main_attribute, found
+        if main_reference() is None or getattr(getattr(thing, "__code__", None), "co_filename", "").startswith("<"):
+            raise _ByValue
+        return NotImplemented  # a lambda, a local class: pickle says what is wrong with it
 
 
-def _value_pickler(file: "SupportsWrite[bytes]", parts: _Parts) -> "Any":
-    """A pickler that carries functions and classes of the main program by value."""
-    from cloudpickle import CloudPickler
+def _value_pickler() -> "Any":
+    """The class of a pickler that carries functions and classes of the main program by value."""
+    from cloudpickle import CloudPickler  # type: ignore[import-untyped]
 
-    class ValuePickler(CloudPickler):  # type: ignore[misc]
+    class ValuePickler(_Marks, CloudPickler):  # type: ignore[misc]
         def reducer_override(self, thing: "Any") -> "Any":
             if _core.is_part(thing):
-                return parts.mark(thing)
+                return self.mark(thing)
             if isinstance(thing, TextIOWrapper):
                 return NotImplemented  # cloudpickle would read the file and send its contents
             if isinstance(thing, (type, _Function)) and thing.__module__ in NAMES:
@@ -100,18 +93,20 @@ def _value_pickler(file: "SupportsWrite[bytes]", parts: _Parts) -> "Any":
                     return main_attribute, found
             return super().reducer_override(thing)
 
-    return ValuePickler(file, protocol=5, buffer_callback=parts.buffers.append)
+    return ValuePickler
 
 
 def dumps(value: object) -> tuple[bytes, list[object]]:
     """Pickle a value: the pickle, and what has to travel beside it in that order.  Raises what pickling raises."""
-    file, parts = BytesIO(), _Parts()
+    file, buffers = BytesIO(), []  # type: tuple[BytesIO, list[object]]
+    pickler: Any = _ReferencePickler(file, 5, buffer_callback=buffers.append)
     try:
-        _ReferencePickler(file, parts).dump(value)
+        pickler.dump(value)
     except _ByValue:
-        file, parts = BytesIO(), _Parts()
-        _value_pickler(file, parts).dump(value)
-    return file.getvalue(), parts.in_order()
+        file, buffers = BytesIO(), []
+        pickler = _value_pickler()(file, 5, buffer_callback=buffers.append)
+        pickler.dump(value)
+    return file.getvalue(), pickler.unmarked(buffers) if buffers else buffers
 
 
 def loads(data: memoryview, parts: list[object]) -> object:

@@ -22,7 +22,7 @@ of_the_source = pytest.mark.skipif(
 
 GROUND = {"mem", "status", "park", "lock"}
 ENGINE = {"msg", "waiter", "queue", "loop", "chan", "select", "interp", "registry", "actor"}
-CROSSING = {"state", "codec", "flat", "encode", "decode", "buffer"}
+CROSSING = {"state", "codec", "flat", "crossing", "encode", "decode", "buffer"}
 LEVELS = [GROUND, ENGINE, CROSSING]  # everything else is the shell
 
 

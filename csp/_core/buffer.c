@@ -86,7 +86,9 @@ static PyType_Spec block_spec = {
 int csp_add_block_type(PyObject *module, csp_state *state)
 {
     state->block_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &block_spec, NULL);
-    return state->block_type == NULL ? -1 : PyModule_AddType(module, state->block_type);
+    if (state->block_type == NULL || PyModule_AddType(module, state->block_type) < 0)
+        return -1;
+    return csp_add_reducer(module);
 }
 
 PyObject *csp_block_view(csp_state *state, csp_block *block, const char *format, size_t format_length, Py_ssize_t itemsize,

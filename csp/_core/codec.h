@@ -36,6 +36,9 @@ PyObject *csp_pickling(csp_state *state);
 PyObject *csp_block_view(csp_state *state, csp_block *block, const char *format, size_t format_length, Py_ssize_t itemsize,
                          int ndim, const Py_ssize_t *shape, bool readonly);
 
+/* Add `reducer_override`, the C method of csp._pickling's pickler, to the module. */
+int csp_add_reducer(PyObject *module);
+
 /* A message that may leave its interpreter. */
 static inline int csp_encode_copy(csp_state *state, PyObject *value, csp_msg *msg)
 {

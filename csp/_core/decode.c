@@ -1,6 +1,6 @@
-/* From messages to Python objects.
+/* From the flat encoding (flat.h) to Python objects.
  *
- * The flat encoding (flat.h) is read in one pass with a stack of open containers: no recursion, so depth is bounded by memory.
+ * It is read in one pass with a stack of open containers: no recursion, so depth is bounded by memory.
  * A container exists before its items, so that a REF inside can lead back to it, and is put into its parent once it is complete;
  * until then its frame owns it.  A frozenset cannot be filled while anybody else has it, so a REF finds it only when it is complete
  * (a cycle through one needs an object that only pickle can carry).
@@ -18,6 +18,7 @@
 
 #define FIRST_FRAMES 16
 #define FIRST_SHARED 32
+#define NEAR 4096 /* bytes of an encoding in which a REF finds its object without a search */
 #define MAX_HASHED 2000   /* tuples in tuples, as a key: a few hundred KiB of C stack */
 #define LONGEST_KEY 32    /* characters of a dictionary key that is worth caching */
 #define NO_ENTRY SIZE_MAX
@@ -51,6 +52,7 @@ typedef struct {
     size_t nshared, shared_room;
     frame first_frames[FIRST_FRAMES];
     shared_entry first_shared[FIRST_SHARED];
+    uint16_t near[NEAR]; /* offset -> index in `shared`; set where a tag is SHARED, and read nowhere else */
 } decoder;
 
 static void decoder_init(decoder *d, csp_state *state, const unsigned char *data, csp_blob *blob, bool keep)
@@ -126,13 +128,15 @@ static bool share(decoder *d, size_t offset, PyObject *object)
         d->shared = entries;
         d->shared_room = room;
     }
+    if (offset < NEAR)
+        d->near[offset] = (uint16_t)d->nshared;
     d->shared[d->nshared++] = (shared_entry){offset, Py_XNewRef(object), 0};
     return true;
 }
 
-static PyObject *get_ref(decoder *d)
+static size_t find_shared(decoder *d, size_t offset)
 {
-    size_t offset = get_size(d), low = 0, high = d->nshared;
+    size_t low = 0, high = d->nshared;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
         if (d->shared[middle].offset <= offset)
@@ -140,12 +144,19 @@ static PyObject *get_ref(decoder *d)
         else
             high = middle;
     }
-    if (d->shared[low].object == NULL) {
+    return low;
+}
+
+static PyObject *get_ref(decoder *d)
+{
+    size_t offset = get_size(d);
+    shared_entry *entry = &d->shared[offset < NEAR ? d->near[offset] : find_shared(d, offset)];
+    if (entry->object == NULL) {
         PyErr_SetString(PyExc_ValueError, "a frozenset that contains itself");
         return NULL;
     }
-    d->height = d->shared[low].height;
-    return Py_NewRef(d->shared[low].object);
+    d->height = entry->height;
+    return Py_NewRef(entry->object);
 }
 
 /* --- scalars --- */
@@ -478,73 +489,19 @@ static PyObject *read_value(decoder *d)
     }
 }
 
-/* --- messages --- */
-
-static PyObject *read_pickle(decoder *d)
-{
-    d->p++; /* the tag */
-    size_t n = get_size(d);
-    char *data = (char *)d->p;
-    d->p += n;
-    /* Offsets in the list are those of the whole encoding, as it was written. */
-    PyObject *result = NULL, *parts = read_value(d), *view = NULL;
-    PyObject *pickling = parts == NULL ? NULL : csp_pickling(d->state);
-    if (pickling != NULL)
-        view = PyMemoryView_FromMemory(data, (Py_ssize_t)n, PyBUF_READ);
-    if (view != NULL) {
-        result = PyObject_CallMethod(pickling, "loads", "OO", view, parts);
-        /* Whatever found the view meanwhile must not read the memory once it is gone. */
-        PyObject *error = PyErr_GetRaisedException();
-        PyObject *released = PyObject_CallMethod(view, "release", NULL);
-        if (released == NULL)
-            PyErr_Clear();
-        Py_XDECREF(released);
-        PyErr_SetRaisedException(error);
-        Py_DECREF(view);
-    }
-    Py_XDECREF(parts);
-    return result;
-}
-
-/* Turn the exception that is set into DecodeError, with the original as the cause. */
-static void wrap_error(csp_state *state)
-{
-    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError))
-        return;
-    PyObject *original = PyErr_GetRaisedException();
-    PyObject *error = NULL, *text = PyObject_Str(original);
-    if (text == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_Exception)) {
-            Py_DECREF(original);
-            return;
-        }
-        PyErr_Clear();
-        text = PyUnicode_FromString("<no message>");
-    }
-    PyObject *message = text == NULL ? NULL
-                                     : PyUnicode_FromFormat("the value arrived but could not be rebuilt here: %s: %.1000U",
-                                                            Py_TYPE(original)->tp_name, text);
-    Py_XDECREF(text);
-    if (message != NULL)
-        error = PyObject_CallOneArg(state->errors[CSP_E_DecodeError], message);
-    Py_XDECREF(message);
-    if (error == NULL) {
-        Py_DECREF(original);
-        return;
-    }
-    PyException_SetContext(error, Py_NewRef(original));
-    PyException_SetCause(error, original);
-    PyErr_SetRaisedException(error);
-}
-
-PyObject *csp_decode_slow(csp_state *state, csp_msg *msg, bool keep)
+PyObject *csp_flat_decode(csp_state *state, csp_msg *msg, bool keep, const char **p_pickle, size_t *p_length)
 {
     decoder d;
     csp_blob *blob = msg->kind == CSP_MSG_BLOB ? msg->as.blob : NULL;
     decoder_init(&d, state, blob != NULL ? blob->data : msg->as.bytes, blob, keep);
-    PyObject *value = *d.p == TAG_PICKLE ? read_pickle(&d) : read_value(&d);
+    *p_pickle = NULL;
+    if (*d.p == TAG_PICKLE) {
+        d.p++;
+        *p_length = get_size(&d);
+        *p_pickle = (const char *)d.p;
+        d.p += *p_length;
+    }
+    PyObject *value = read_value(&d);
     decoder_clear(&d);
-    if (value == NULL)
-        wrap_error(state);
     return value;
 }

@@ -1,14 +1,13 @@
-/* From Python objects to messages.
+/* From Python objects to the flat encoding (flat.h), for values that are made of exact native types only.
  *
- * One walk writes the flat encoding (flat.h) of values that are made of exact native types only.  It runs no Python code and
- * never lets go of the GIL, so the containers it stands in cannot change under it; on a free-threaded build it walks
- * snapshots instead.  At the first object that it does not know it gives up, and the whole value goes through
- * csp/_pickling.py: objects inside and outside of a pickle could not keep their shared references otherwise.
+ * The walk runs no Python code and never lets go of the GIL, so the containers it stands in cannot change under it; on a
+ * free-threaded build it walks snapshots instead.  At the first object that it does not know it gives up: crossing.c has the
+ * whole value pickled then.
  *
  * Writing begins on the C stack; a blob is taken from the pool once that is full or a part has to be held.  The stack of open
  * containers and the table of objects met begin there too, and move to RAW memory.  There is no recursion.
  *
- * decode.c is the other half; buffer.c knows how memory arrives.
+ * decode.c is the other half.
  */
 #include "codec.h"
 
@@ -653,237 +652,28 @@ static void encoder_end(encoder *e)
     encoder_clear(e);
 }
 
-PyObject *csp_pickling(csp_state *state)
+/* The head of a pickled message; the list of what travels beside the pickle comes next, as a value. */
+static outcome write_pickle(encoder *e, PyObject *pickle)
 {
-    if (state->pickling == NULL)
-        state->pickling = PyImport_ImportModule("csp._pickling");
-    return state->pickling;
-}
-
-/* dumps() gives the pickle and the list of what is to stand out of band, in the order in which it is asked for. */
-static outcome write_pickle(encoder *e, PyObject *dumped)
-{
-    PyObject *pickle, *parts;
-    if (!PyArg_ParseTuple(dumped, "SO!", &pickle, &PyList_Type, &parts))
-        return FAILED;
     size_t n = (size_t)PyBytes_GET_SIZE(pickle);
     if (!reserve(e, TAG_ROOM + n))
         return no_memory();
     put_byte(e, TAG_PICKLE);
     put_size(e, n);
     put_bytes(e, PyBytes_AS_STRING(pickle), n);
-    outcome r = write_value(e, parts);
-    if (r == FOREIGN) {
-        PyErr_SetString(PyExc_SystemError, "csp._pickling put an object out of band that does not cross natively");
-        return FAILED;
-    }
-    return r;
+    return WRITTEN;
 }
 
-static outcome encode_pickled(encoder *e, PyObject *value, csp_msg *msg)
-{
-    PyObject *pickling = csp_pickling(e->state);
-    PyObject *dumped = pickling == NULL ? NULL : PyObject_CallMethod(pickling, "dumps", "(O)", value);
-    if (dumped == NULL)
-        return FAILED;
-    outcome r = write_pickle(e, dumped);
-    if (r == WRITTEN)
-        r = finish(e, msg);
-    Py_DECREF(dumped);
-    return r;
-}
-
-/* Turn the exception that is set into NotShareable, with the path to the offending part and the original as the cause.
- * MemoryError, and what is no Exception, stay as they are. */
-static void refuse(csp_state *state, PyObject *value)
-{
-    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError))
-        return;
-    PyObject *original = PyErr_GetRaisedException();
-    PyObject *pickling = csp_pickling(state);
-    PyObject *text = pickling == NULL ? NULL : PyObject_CallMethod(pickling, "explain", "OO", value, original);
-    if (text == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_Exception)) { /* say, Ctrl-C in the search */
-            Py_DECREF(original);
-            return;
-        }
-        PyErr_Clear();
-        text = PyUnicode_FromFormat("the value cannot cross (%s)", Py_TYPE(original)->tp_name);
-    }
-    PyObject *error = text == NULL ? NULL : PyObject_CallOneArg(state->errors[CSP_E_NotShareable], text);
-    Py_XDECREF(text);
-    if (error == NULL) {
-        Py_DECREF(original);
-        return;
-    }
-    PyException_SetContext(error, Py_NewRef(original));
-    PyException_SetCause(error, original);
-    PyErr_SetRaisedException(error);
-}
-
-static int encode(csp_state *state, PyObject *value, csp_msg *msg, bool explain)
+int csp_flat_encode(csp_state *state, PyObject *pickle, PyObject *value, csp_msg *msg, bool *p_final)
 {
     encoder e;
     encoder_init(&e, state);
-    outcome r = write_value(&e, value);
+    outcome r = pickle == NULL ? WRITTEN : write_pickle(&e, pickle);
+    if (r == WRITTEN)
+        r = write_value(&e, value);
     if (r == WRITTEN)
         r = finish(&e, msg);
-    if (r == FOREIGN) {
-        encoder_end(&e);
-        encoder_init(&e, state);
-        r = encode_pickled(&e, value, msg);
-    }
     encoder_end(&e);
-    if (r == WRITTEN)
-        return 0;
-    msg->kind = CSP_MSG_EMPTY;
-    if (explain && !e.final)
-        refuse(state, value);
-    return -1;
+    *p_final = e.final;
+    return r == WRITTEN ? 0 : r == FOREIGN ? 1 : -1;
 }
-
-int csp_encode_slow(csp_state *state, PyObject *value, csp_msg *msg)
-{
-    if (PyLong_CheckExact(value)) { /* one that is not compact */
-        int overflow;
-        long long v = PyLong_AsLongLongAndOverflow(value, &overflow);
-        if (!overflow) {
-            msg->kind = CSP_MSG_INT;
-            msg->as.integer = v;
-            return 0;
-        }
-    }
-    else if (PyBool_Check(value)) {
-        msg->kind = value == Py_True ? CSP_MSG_TRUE : CSP_MSG_FALSE;
-        return 0;
-    }
-    return encode(state, value, msg, true);
-}
-
-/* --- functions of the module --- */
-
-static const char *const capsule_name = "csp._core.Encoded";
-
-static void drop_encoded(PyObject *capsule)
-{
-    csp_msg *msg = PyCapsule_GetPointer(capsule, capsule_name);
-    csp_msg_clear(msg);
-    csp_raw_free(msg);
-}
-
-static PyObject *py_encode(PyObject *module, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"", "explain", NULL};
-    csp_state *state = csp_state_of_module(module);
-    PyObject *value;
-    int explain = 1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$p:encode", names, &value, &explain))
-        return NULL;
-    csp_msg *msg = csp_raw_calloc(1, sizeof *msg);
-    if (msg == NULL)
-        return PyErr_NoMemory();
-    int failed = explain ? csp_encode_copy(state, value, msg) : encode(state, value, msg, false);
-    PyObject *capsule = failed ? NULL : PyCapsule_New(msg, capsule_name, drop_encoded);
-    if (capsule == NULL) {
-        csp_msg_clear(msg);
-        csp_raw_free(msg);
-    }
-    return capsule;
-}
-
-static PyObject *py_decode(PyObject *module, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"", "keep", NULL};
-    csp_state *state = csp_state_of_module(module);
-    PyObject *capsule;
-    int keep = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$p:decode", names, &capsule, &keep))
-        return NULL;
-    csp_msg *msg = PyCapsule_GetPointer(capsule, capsule_name);
-    if (msg == NULL)
-        return NULL;
-    if (msg->kind == CSP_MSG_EMPTY) {
-        PyErr_SetString(PyExc_ValueError, "the message was decoded before, without keep=True");
-        return NULL;
-    }
-    csp_msg taken;
-    if (keep)
-        return csp_decode(state, msg, true);
-    csp_msg_move(&taken, msg);
-    PyObject *value = csp_decode(state, &taken, false);
-    csp_msg_clear(&taken);
-    return value;
-}
-
-static PyObject *py_clone(PyObject *module, PyObject *capsule)
-{
-    csp_msg *msg = PyCapsule_GetPointer(capsule, capsule_name);
-    if (msg == NULL)
-        return NULL;
-    csp_msg *copy = csp_raw_calloc(1, sizeof *copy);
-    if (copy == NULL || !csp_msg_clone(copy, msg)) {
-        csp_raw_free(copy);
-        return PyErr_NoMemory();
-    }
-    PyObject *result = PyCapsule_New(copy, capsule_name, drop_encoded);
-    if (result == NULL) {
-        csp_msg_clear(copy);
-        csp_raw_free(copy);
-    }
-    return result;
-}
-
-/* How it crosses, the bytes of the encoding, and the number of parts. */
-static PyObject *py_inspect(PyObject *module, PyObject *capsule)
-{
-    csp_msg *msg = PyCapsule_GetPointer(capsule, capsule_name);
-    if (msg == NULL)
-        return NULL;
-    const unsigned char *data = msg->kind == CSP_MSG_BLOB ? msg->as.blob->data : msg->as.bytes;
-    Py_ssize_t length = msg->kind == CSP_MSG_BLOB ? (Py_ssize_t)msg->as.blob->length : msg->length;
-    int nparts = msg->kind == CSP_MSG_BLOB ? (int)msg->as.blob->nparts : 0;
-    const char *how = msg->kind == CSP_MSG_EMPTY                                   ? "empty"
-                      : msg->kind < CSP_MSG_SHORT                                  ? "inline"
-                      : (data[0] & ~TAG_SHARED) == TAG_PICKLE && data[0] < TAG_SMALL ? "pickle"
-                      : msg->kind == CSP_MSG_SHORT                                 ? "short"
-                                                                                   : "blob";
-    return Py_BuildValue("sni", how, length, nparts);
-}
-
-/* Encode and decode at once, for timing the two without the capsule between. */
-static PyObject *py_copy(PyObject *module, PyObject *value)
-{
-    csp_state *state = csp_state_of_module(module);
-    csp_msg msg = {.kind = CSP_MSG_EMPTY};
-    if (csp_encode_copy(state, value, &msg) < 0)
-        return NULL;
-    PyObject *copy = csp_decode(state, &msg, false);
-    csp_msg_clear(&msg);
-    return copy;
-}
-
-/* Does the pickler have to put it out of band, as a part of the message? */
-static PyObject *py_is_part(PyObject *module, PyObject *object)
-{
-    csp_state *state = csp_state_of_module(module);
-    bool part = csp_is_handle(state, object) || PyMemoryView_Check(object);
-    if (!part && state->ref_type != NULL)
-        part = PyObject_TypeCheck(object, state->ref_type);
-    return PyBool_FromLong(part);
-}
-
-PyMethodDef csp_codec_functions[] = {
-    {"encode", _PyCFunction_CAST(py_encode), METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR("encode(value, /, *, explain=True)\n\nThe message that a channel would carry.  For tests and for csp._pickling.\n"
-               "Without `explain`, a value that cannot cross raises the bare original error.")},
-    {"decode", _PyCFunction_CAST(py_decode), METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR("decode(message, /, *, keep=False)\n\nRebuild the value of a message made by encode().  With `keep` the message "
-               "stays whole,\nas under a lease.")},
-    {"clone_encoded", py_clone, METH_O, PyDoc_STR("clone_encoded(message, /)\n\nA second message that says the same.")},
-    {"inspect_encoded", py_inspect, METH_O,
-     PyDoc_STR("inspect_encoded(message, /)\n\n(how, bytes, parts): how is 'inline', 'short', 'blob', 'pickle' or 'empty'.")},
-    {"copy_by_crossing", py_copy, METH_O, PyDoc_STR("copy_by_crossing(value, /)\n\nEncode the value and decode it at once.")},
-    {"is_part", py_is_part, METH_O,
-     PyDoc_STR("is_part(object, /)\n\nDoes it cross natively although it is no plain data: a handle, a ref, a memoryview?")},
-    {NULL},
-};

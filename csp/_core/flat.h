@@ -14,6 +14,8 @@
 #ifndef CSP_FLAT_H
 #define CSP_FLAT_H
 
+#include "codec.h"
+
 typedef enum {
     TAG_NONE, TAG_TRUE, TAG_FALSE,
     TAG_INT1, TAG_INT2, TAG_INT4, TAG_INT8, /* signed, of so many bytes */
@@ -36,5 +38,13 @@ typedef enum {
 } csp_tag;
 
 #define VIEW_READONLY 1
+
+/* encode.c: write the value into *msg, behind `pickle` (bytes) if that is not NULL.  0; 1 if something in it is not native, without
+ * an exception; -1 with one, and *p_final if it is to be raised as it is: a handle in the value was used wrongly. */
+int csp_flat_encode(csp_state *state, PyObject *pickle, PyObject *value, csp_msg *msg, bool *p_final);
+
+/* decode.c: the value; of a pickled message the list of what travels beside the pickle, and where that is (in the message);
+ * else *p_pickle is NULL.  `keep` as in csp_decode_slow().  NULL with an exception set, which is not wrapped yet. */
+PyObject *csp_flat_decode(csp_state *state, csp_msg *msg, bool keep, const char **p_pickle, size_t *p_length);
 
 #endif

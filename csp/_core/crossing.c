@@ -1,0 +1,328 @@
+/* Crossing, above the flat encoding: what goes by pickle, and what a failure is called.
+ *
+ * A value that the flat encoding does not cover goes as a whole through csp/_pickling.py: objects inside and outside of a pickle
+ * could not keep their shared references otherwise.  Its message is the pickle and, flat, the list of what travels beside it.
+ *
+ * encode.c and decode.c have the flat encoding; the functions below are for csp._pickling and for tests.
+ */
+#include "codec.h"
+
+#include "flat.h"
+#include "mem.h"
+
+PyObject *csp_pickling(csp_state *state)
+{
+    if (state->pickling == NULL)
+        state->pickling = PyImport_ImportModule("csp._pickling");
+    return state->pickling;
+}
+
+/* --- encoding --- */
+
+static int encode_pickled(csp_state *state, PyObject *value, csp_msg *msg, bool *p_final)
+{
+    PyObject *pickling = csp_pickling(state);
+    PyObject *dumped = pickling == NULL ? NULL : PyObject_CallMethod(pickling, "dumps", "(O)", value);
+    if (dumped == NULL)
+        return -1;
+    PyObject *pickle, *parts; /* the pickle, and the list of what it asks for, in that order */
+    int r = PyArg_ParseTuple(dumped, "SO!", &pickle, &PyList_Type, &parts) ? csp_flat_encode(state, pickle, parts, msg, p_final) : -1;
+    Py_DECREF(dumped);
+    if (r > 0)
+        PyErr_SetString(PyExc_SystemError, "csp._pickling put an object beside the pickle that does not cross natively");
+    return r == 0 ? 0 : -1;
+}
+
+/* Turn the exception that is set into NotShareable, with the path to the offending part and the original as the cause.
+ * MemoryError, and what is no Exception, stay as they are. */
+static void refuse(csp_state *state, PyObject *value)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError))
+        return;
+    PyObject *original = PyErr_GetRaisedException();
+    PyObject *pickling = csp_pickling(state);
+    PyObject *text = pickling == NULL ? NULL : PyObject_CallMethod(pickling, "explain", "OO", value, original);
+    if (text == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) { /* say, Ctrl-C in the search */
+            Py_DECREF(original);
+            return;
+        }
+        PyErr_Clear();
+        text = PyUnicode_FromFormat("the value cannot cross (%s)", Py_TYPE(original)->tp_name);
+    }
+    PyObject *error = text == NULL ? NULL : PyObject_CallOneArg(state->errors[CSP_E_NotShareable], text);
+    Py_XDECREF(text);
+    if (error == NULL) {
+        Py_DECREF(original);
+        return;
+    }
+    PyException_SetContext(error, Py_NewRef(original));
+    PyException_SetCause(error, original);
+    PyErr_SetRaisedException(error);
+}
+
+static int encode(csp_state *state, PyObject *value, csp_msg *msg, bool explain)
+{
+    bool final = false;
+    int r = csp_flat_encode(state, NULL, value, msg, &final);
+    if (r > 0)
+        r = encode_pickled(state, value, msg, &final);
+    if (r == 0)
+        return 0;
+    msg->kind = CSP_MSG_EMPTY;
+    if (explain && !final)
+        refuse(state, value);
+    return -1;
+}
+
+int csp_encode_slow(csp_state *state, PyObject *value, csp_msg *msg)
+{
+    if (PyLong_CheckExact(value)) {
+        int overflow;
+        long long v = PyLong_AsLongLongAndOverflow(value, &overflow);
+        if (!overflow) {
+            msg->kind = CSP_MSG_INT;
+            msg->as.integer = v;
+            return 0;
+        }
+    }
+    else if (PyBool_Check(value)) {
+        msg->kind = value == Py_True ? CSP_MSG_TRUE : CSP_MSG_FALSE;
+        return 0;
+    }
+    return encode(state, value, msg, true);
+}
+
+/* --- decoding --- */
+
+static PyObject *decode_pickled(csp_state *state, const char *pickle, size_t length, PyObject *parts)
+{
+    PyObject *pickling = csp_pickling(state);
+    PyObject *view = pickling == NULL ? NULL : PyMemoryView_FromMemory((char *)pickle, (Py_ssize_t)length, PyBUF_READ);
+    if (view == NULL)
+        return NULL;
+    PyObject *value = PyObject_CallMethod(pickling, "loads", "OO", view, parts);
+    /* Whoever found the view meanwhile must not read the memory once it is gone. */
+    PyObject *error = PyErr_GetRaisedException();
+    PyObject *released = PyObject_CallMethod(view, "release", NULL);
+    if (released == NULL)
+        PyErr_Clear();
+    Py_XDECREF(released);
+    PyErr_SetRaisedException(error);
+    Py_DECREF(view);
+    return value;
+}
+
+/* Turn the exception that is set into DecodeError, with the original as the cause. */
+static void wrap_error(csp_state *state)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError))
+        return;
+    PyObject *original = PyErr_GetRaisedException();
+    PyObject *error = NULL, *text = PyObject_Str(original);
+    if (text == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+            Py_DECREF(original);
+            return;
+        }
+        PyErr_Clear();
+        text = PyUnicode_FromString("<no message>");
+    }
+    PyObject *message = text == NULL ? NULL
+                                     : PyUnicode_FromFormat("the value arrived but could not be rebuilt here: %s: %.1000U",
+                                                            Py_TYPE(original)->tp_name, text);
+    Py_XDECREF(text);
+    if (message != NULL)
+        error = PyObject_CallOneArg(state->errors[CSP_E_DecodeError], message);
+    Py_XDECREF(message);
+    if (error == NULL) {
+        Py_DECREF(original);
+        return;
+    }
+    PyException_SetContext(error, Py_NewRef(original));
+    PyException_SetCause(error, original);
+    PyErr_SetRaisedException(error);
+}
+
+PyObject *csp_decode_slow(csp_state *state, csp_msg *msg, bool keep)
+{
+    const char *pickle;
+    size_t length;
+    PyObject *value = csp_flat_decode(state, msg, keep, &pickle, &length);
+    if (value != NULL && pickle != NULL)
+        Py_SETREF(value, decode_pickled(state, pickle, length, value));
+    if (value == NULL)
+        wrap_error(state);
+    return value;
+}
+
+/* --- functions of the module --- */
+
+static const char *const capsule_name = "csp._core.Encoded";
+
+static void drop_encoded(PyObject *capsule)
+{
+    csp_msg *msg = PyCapsule_GetPointer(capsule, capsule_name);
+    csp_msg_clear(msg);
+    csp_raw_free(msg);
+}
+
+static PyObject *py_encode(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"", "explain", NULL};
+    csp_state *state = csp_state_of_module(module);
+    PyObject *value;
+    int explain = 1;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$p:encode", names, &value, &explain))
+        return NULL;
+    csp_msg *msg = csp_raw_calloc(1, sizeof *msg);
+    if (msg == NULL)
+        return PyErr_NoMemory();
+    int failed = explain ? csp_encode_copy(state, value, msg) : encode(state, value, msg, false);
+    PyObject *capsule = failed ? NULL : PyCapsule_New(msg, capsule_name, drop_encoded);
+    if (capsule == NULL) {
+        csp_msg_clear(msg);
+        csp_raw_free(msg);
+    }
+    return capsule;
+}
+
+static PyObject *py_decode(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"", "keep", NULL};
+    csp_state *state = csp_state_of_module(module);
+    PyObject *capsule;
+    int keep = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$p:decode", names, &capsule, &keep))
+        return NULL;
+    csp_msg *msg = PyCapsule_GetPointer(capsule, capsule_name);
+    if (msg == NULL)
+        return NULL;
+    if (msg->kind == CSP_MSG_EMPTY) {
+        PyErr_SetString(PyExc_ValueError, "the message was decoded before, without keep=True");
+        return NULL;
+    }
+    csp_msg taken;
+    if (keep)
+        return csp_decode(state, msg, true);
+    csp_msg_move(&taken, msg);
+    PyObject *value = csp_decode(state, &taken, false);
+    csp_msg_clear(&taken);
+    return value;
+}
+
+static PyObject *py_clone(PyObject *module, PyObject *capsule)
+{
+    csp_msg *msg = PyCapsule_GetPointer(capsule, capsule_name);
+    if (msg == NULL)
+        return NULL;
+    csp_msg *copy = csp_raw_calloc(1, sizeof *copy);
+    if (copy == NULL || !csp_msg_clone(copy, msg)) {
+        csp_raw_free(copy);
+        return PyErr_NoMemory();
+    }
+    PyObject *result = PyCapsule_New(copy, capsule_name, drop_encoded);
+    if (result == NULL) {
+        csp_msg_clear(copy);
+        csp_raw_free(copy);
+    }
+    return result;
+}
+
+/* How it crosses, the bytes of the encoding, and the number of parts. */
+static PyObject *py_inspect(PyObject *module, PyObject *capsule)
+{
+    csp_msg *msg = PyCapsule_GetPointer(capsule, capsule_name);
+    if (msg == NULL)
+        return NULL;
+    const unsigned char *data = msg->kind == CSP_MSG_BLOB ? msg->as.blob->data : msg->as.bytes;
+    Py_ssize_t length = msg->kind == CSP_MSG_BLOB ? (Py_ssize_t)msg->as.blob->length : msg->length;
+    int nparts = msg->kind == CSP_MSG_BLOB ? (int)msg->as.blob->nparts : 0;
+    const char *how = msg->kind == CSP_MSG_EMPTY                                   ? "empty"
+                      : msg->kind < CSP_MSG_SHORT                                  ? "inline"
+                      : (data[0] & ~TAG_SHARED) == TAG_PICKLE && data[0] < TAG_SMALL ? "pickle"
+                      : msg->kind == CSP_MSG_SHORT                                 ? "short"
+                                                                                   : "blob";
+    return Py_BuildValue("sni", how, length, nparts);
+}
+
+/* Encode and decode at once, for timing the two without the capsule between. */
+static PyObject *py_copy(PyObject *module, PyObject *value)
+{
+    csp_state *state = csp_state_of_module(module);
+    csp_msg msg = {.kind = CSP_MSG_EMPTY};
+    if (csp_encode_copy(state, value, &msg) < 0)
+        return NULL;
+    PyObject *copy = csp_decode(state, &msg, false);
+    csp_msg_clear(&msg);
+    return copy;
+}
+
+/* Does the pickler have to put it out of band, as a part of the message? */
+static bool is_part(csp_state *state, PyObject *object)
+{
+    return csp_is_handle(state, object) || PyMemoryView_Check(object) ||
+           (state->ref_type != NULL && PyObject_TypeCheck(object, state->ref_type));
+}
+
+static PyObject *py_is_part(PyObject *module, PyObject *object)
+{
+    return PyBool_FromLong(is_part(csp_state_of_module(module), object));
+}
+
+/* Is it a function or a class of the main program? -1 with an exception. */
+static int is_of_main(PyObject *object)
+{
+    if (!PyFunction_Check(object) && !PyType_Check(object))
+        return 0;
+    PyObject *module;
+    int found = PyObject_GetOptionalAttrString(object, "__module__", &module);
+    if (found > 0) {
+        found = PyUnicode_Check(module) && (PyUnicode_EqualToUTF8(module, "__main__") || PyUnicode_EqualToUTF8(module, "__mp_main__"));
+        Py_DECREF(module);
+    }
+    return found;
+}
+
+/* Pickler.reducer_override of csp._pickling: asked about each object that pickle does not know by itself. */
+static PyObject *py_reducer_override(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "reducer_override(pickler, object)");
+        return NULL;
+    }
+    if (is_part(csp_state_of_module(module), args[1]))
+        return PyObject_CallMethod(args[0], "mark", "(O)", args[1]);
+    int of_main = is_of_main(args[1]);
+    if (of_main != 0)
+        return of_main < 0 ? NULL : PyObject_CallMethod(args[0], "of_main", "(O)", args[1]);
+    return Py_NewRef(Py_NotImplemented);
+}
+
+static PyMethodDef reducer_method = {
+    "reducer_override", _PyCFunction_CAST(py_reducer_override), METH_FASTCALL,
+    PyDoc_STR("reducer_override(pickler, object)\n\nA method for a pickler class, which has the methods mark() and of_main().")};
+
+int csp_add_reducer(PyObject *module)
+{
+    PyObject *function = PyCFunction_NewEx(&reducer_method, module, NULL);
+    PyObject *method = function == NULL ? NULL : PyInstanceMethod_New(function); /* a C function by itself does not bind */
+    Py_XDECREF(function);
+    return PyModule_Add(module, "reducer_override", method);
+}
+
+PyMethodDef csp_codec_functions[] = {
+    {"encode", _PyCFunction_CAST(py_encode), METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("encode(value, /, *, explain=True)\n\nThe message that a channel would carry.  For tests and for csp._pickling.\n"
+               "Without `explain`, a value that cannot cross raises the bare original error.")},
+    {"decode", _PyCFunction_CAST(py_decode), METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("decode(message, /, *, keep=False)\n\nRebuild the value of a message made by encode().  With `keep` the message "
+               "stays whole,\nas under a lease.")},
+    {"clone_encoded", py_clone, METH_O, PyDoc_STR("clone_encoded(message, /)\n\nA second message that says the same.")},
+    {"inspect_encoded", py_inspect, METH_O,
+     PyDoc_STR("inspect_encoded(message, /)\n\n(how, bytes, parts): how is 'inline', 'short', 'blob', 'pickle' or 'empty'.")},
+    {"copy_by_crossing", py_copy, METH_O, PyDoc_STR("copy_by_crossing(value, /)\n\nEncode the value and decode it at once.")},
+    {"is_part", py_is_part, METH_O,
+     PyDoc_STR("is_part(object, /)\n\nDoes it cross natively although it is no plain data: a handle, a ref, a memoryview?")},
+    {NULL},
+};
