@@ -4,17 +4,17 @@ Exit status: 0, all went well; 1, something failed and the output says what; 2, 
 130, interrupted by Ctrl-C.
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
 
-import csp
-from csp.cli import demo, doctor
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 INTERRUPTED = 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: "Sequence[str] | None" = None) -> int:
     """Run the command line and return the exit status; raises SystemExit(2) for bad arguments, as argparse does."""
     parser = make_parser()
     options = parser.parse_args(argv)
@@ -27,8 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The whole grammar of the command line."""
+def make_parser() -> "argparse.ArgumentParser":
+    """The whole grammar of the command line.  The commands are loaded here: a probing process needs none of them."""
+    import argparse
+
+    import csp
+    from csp.cli import demo, doctor
+
     parser = argparse.ArgumentParser(
         prog="csp",
         description="CSP channels, select and actors, each in its own subinterpreter with its own GIL.",

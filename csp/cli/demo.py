@@ -20,7 +20,8 @@ The figures, as `--json` writes them; all numbers are plain, all times in second
         channels    {name: {capacity, sent, received, dropped, discarded, peak}}
         unreadable_directories          paths
         failures    [{actor, reason, error, traceback}]: actors that did not end in order
-    baseline    the same work with one worker: {workers, complete, identical, files, seconds, cpu_seconds}, or null
+    baseline    the same work with one worker: {workers, complete, interrupted, identical, files, seconds, cpu_seconds, failures},
+                or null
     speed_up    baseline.seconds / run.seconds, or null
 """
 
@@ -84,8 +85,12 @@ def run(options: argparse.Namespace) -> int:
     data = figures(options.path, options.workers, baseline=not options.no_baseline)
     if options.json != "-":
         print(report.render(data))
-    if options.json is not None:
-        write_json(data, options.json)
+    for failure in data["run"]["failures"]:
+        print(f"csp demo: {failure['actor']} {failure['reason']}: {failure['error']}\n{failure['traceback'].rstrip()}", file=sys.stderr)
+    if not (data["run"]["counts"]["files"] or data["run"]["failures"] or data["run"]["interrupted"]):
+        print(f"csp demo: no Python files (*.py) under {data['path']}", file=sys.stderr)
+    if options.json is not None and not write_json(data, options.json):
+        return 1
     return status(data)
 
 
@@ -113,10 +118,12 @@ def figures(path: str | None, workers: int, *, baseline: bool) -> dict[str, Any]
         data["baseline"] = {
             "workers": 1,
             "complete": single["complete"],
+            "interrupted": single["interrupted"],
             "identical": single["counts"] == outcome["counts"],
             "files": single["counts"]["files"],
             "seconds": single["seconds"],
             "cpu_seconds": single["cpu_seconds"],
+            "failures": single["failures"],
         }
         if single["complete"]:
             data["speed_up"] = single["seconds"] / outcome["seconds"]
@@ -129,23 +136,26 @@ def measured(root: str, skip: tuple[str, ...], workers: int) -> dict[str, Any]:
         return Pipeline(root, workers, skip=skip, measure=measure.measure_file).run(progress.show)
 
 
-def write_json(data: dict[str, Any], target: str) -> None:
-    text = json.dumps(data, indent=2)
+def write_json(data: dict[str, Any], target: str) -> bool:
+    """Write the figures; False, and a word on stderr, if that fails."""
+    text = json.dumps(data, indent=2) + "\n"
     if target == "-":
-        print(text)
-    else:
+        sys.stdout.write(text)
+        return True
+    try:
         with open(target, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+            file.write(text)
+    except OSError as error:
+        print(f"csp demo: --json: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def status(data: dict[str, Any]) -> int:
-    """0, 1 or 130; says on stderr what is behind a 1 that the report does not show."""
-    run, baseline = data["run"], data["baseline"]
-    if run["failures"] or (baseline and baseline["complete"] and not baseline["identical"]):
+    """The exit status: 0, 1 or 130."""
+    runs = [data["run"], *filter(None, [data["baseline"]])]
+    if any(run["failures"] for run in runs):
         return 1
-    if run["interrupted"] or (baseline and not baseline["complete"]):
+    if any(run["interrupted"] for run in runs):
         return 130
-    if not run["counts"]["files"]:
-        print(f"csp demo: no Python files (*.py) under {data['path']}", file=sys.stderr)
-        return 1
-    return 0
+    return 0 if data["run"]["counts"]["files"] and all(run.get("identical", True) for run in runs) else 1

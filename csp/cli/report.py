@@ -49,8 +49,6 @@ def render(data: dict[str, Any], style: Style | None = None) -> str:
     for section in (longest, shares, channels):
         lines += section(run, style)
     lines += times(data, style)
-    for failure in run["failures"]:
-        lines += ["", style.bold(f"{failure['actor']} {failure['reason']}: {failure['error']}"), failure["traceback"].rstrip()]
     return "\n".join(lines)
 
 
@@ -132,7 +130,7 @@ def times(data: dict[str, Any], style: Style) -> Iterator[str]:
     if baseline is None:
         return
     if not baseline["complete"]:
-        yield "    1 worker   interrupted: no speed-up"
+        yield f"    1 worker   {'interrupted' if baseline['interrupted'] else 'failed'}: no speed-up"
         return
     yield row(1, baseline)
     same = "same counts" if baseline["identical"] else "DIFFERENT COUNTS: this is a bug"

@@ -1,0 +1,56 @@
+"""Does a module load?  Runs in a process of its own, because the answer can be a crash.
+
+    python -c "from csp.cli.probe import main; main('interpreter', 'numpy')"
+
+prints one line, MARK and a JSON object: {"loads", "type_name", "message", "seconds"}.
+"""
+
+import importlib
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from csp import RemoteError
+
+MARK = "csp-probe: "
+
+REFUSAL = "does not support loading in subinterpreters"
+"""What CPython says of an extension module that has not declared that it can."""
+
+
+def main(where: str, module: str) -> None:
+    """Try to import `module` "here" or in an "interpreter" with its own GIL, and print what became of it."""
+    started = time.perf_counter()
+    outcome = here(module) if where == "here" else in_interpreter(module)
+    print(f"\n{MARK}{json.dumps(outcome | {'seconds': time.perf_counter() - started})}", flush=True)
+
+
+def here(module: str) -> dict[str, Any]:
+    try:
+        importlib.import_module(module)
+    except BaseException as error:
+        return {"loads": False, "type_name": type(error).__name__, "message": str(error)}
+    return {"loads": True, "type_name": "", "message": ""}
+
+
+def in_interpreter(module: str) -> dict[str, Any]:
+    from csp import RunFailed, interpreters
+
+    with interpreters.create() as interpreter:
+        try:
+            interpreter.run("import importlib; importlib.import_module(module)", module=module)
+        except RunFailed as error:
+            remote = root(error.remote)
+            return {"loads": False, "type_name": remote.type_name, "message": remote.message}
+    return {"loads": True, "type_name": "", "message": ""}
+
+
+def root(remote: "RemoteError") -> "RemoteError":
+    """The error that tells most: the refusal, where there is one in the chain, for packages wrap it in pages of advice."""
+    error: RemoteError | None = remote
+    while error is not None:
+        if REFUSAL in error.message:
+            return error
+        error = error.cause or error.context
+    return remote
