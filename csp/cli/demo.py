@@ -36,8 +36,7 @@ from typing import Any
 import csp
 from csp.cli import report
 from csp.cli.progress import display
-from csp.demo import measure, walk
-from csp.demo.pipeline import Pipeline
+from csp.demo import walk
 
 MOST_WORKERS = 256
 
@@ -52,7 +51,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "and tokenize, one adds up.  Then the same is done by one worker, for the speed-up.  Ctrl-C ends it with a partial report.",
         allow_abbrev=False,
     )
-    parser.add_argument("path", metavar="PATH", nargs="?", type=existing, help="a directory or a file (default: the standard library)")
+    parser.add_argument("path", metavar="PATH", nargs="?", type=existing, help="a directory or a file (default: the standard library of this Python)")
     parser.add_argument(
         "--workers", metavar="N", type=worker_count, default=cores, help=f"how many actors measure (default: the cores available, {cores})"
     )
@@ -132,8 +131,10 @@ def figures(path: str | None, workers: int, *, baseline: bool) -> dict[str, Any]
 
 def measured(root: str, skip: tuple[str, ...], workers: int) -> dict[str, Any]:
     """The outcome of one run, shown while it goes on."""
+    from csp.demo import measure, pipeline
+
     with display(f"{workers} worker{'s' * (workers != 1)}") as progress:
-        return Pipeline(root, workers, skip=skip, measure=measure.measure_file).run(progress.show)
+        return pipeline.Pipeline(root, workers, skip=skip, measure=measure.measure_file).run(progress.show)
 
 
 def write_json(data: dict[str, Any], target: str) -> bool:

@@ -5,20 +5,22 @@ All of it goes to stderr, so that stdout holds the report alone.
 
 import sys
 import time
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from csp.demo.pipeline import Pipeline
+if TYPE_CHECKING:
+    from csp.demo.pipeline import Pipeline
 
 LINE_EVERY = 2.0
 """Seconds between two lines where lines cannot be rewritten."""
 
+FIRST_LINE_AFTER = 0.5
 REWRITE_EVERY = 0.1
 
 
 class Display(Protocol):
     """Shows one run; used as a context manager round it."""
 
-    def show(self, run: Pipeline) -> None: ...
+    def show(self, run: "Pipeline") -> None: ...
     def __enter__(self) -> "Display": ...
     def __exit__(self, *exc_info: object) -> None: ...
 
@@ -33,7 +35,7 @@ def display(label: str) -> Display:
         return Line(label)
 
 
-def summary(run: Pipeline) -> str:
+def summary(run: "Pipeline") -> str:
     """One line of figures."""
     total = f"{run.total:,}" if run.walked else f"{run.total:,}+"
     return f"{run.done:,} of {total} files, {run.lines:,} lines, {run.tokens:,} tokens, {time.monotonic() - run.started:.1f} s"
@@ -46,12 +48,12 @@ class Lines:
 
     def __init__(self, label: str) -> None:
         self.label = label
-        self.due = time.monotonic() + self.every
+        self.due = time.monotonic() + FIRST_LINE_AFTER
 
     def __enter__(self) -> "Lines":
         return self
 
-    def show(self, run: Pipeline) -> None:
+    def show(self, run: "Pipeline") -> None:
         now = time.monotonic()
         if now >= self.due:
             self.due = now + self.every
@@ -105,7 +107,7 @@ class Bar:
         self.progress.start()
         return self
 
-    def show(self, run: Pipeline) -> None:
+    def show(self, run: "Pipeline") -> None:
         now = time.monotonic()
         if now >= self.due:
             self.due = now + REWRITE_EVERY

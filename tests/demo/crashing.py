@@ -1,0 +1,22 @@
+"""Measuring functions that go wrong; in a module of their own, so that they cross to the workers by reference."""
+
+from typing import Any
+
+from csp.demo.measure import measure_file
+
+
+def raises_at_bad(path: str, name: str) -> dict[str, Any]:
+    """Fail as a bug in a worker would, at the file bad.py."""
+    if name.endswith("bad.py"):
+        raise ZeroDivisionError(f"cannot measure {name}")
+    return measure_file(path, name)
+
+
+def forgets_the_size(path: str, name: str) -> dict[str, Any]:
+    """Give figures that the aggregator cannot add up."""
+    return {"path": name}
+
+
+def exits(path: str, name: str) -> dict[str, Any]:
+    """End the worker as sys.exit does."""
+    raise SystemExit(3)
