@@ -52,9 +52,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         allow_abbrev=False,
     )
     parser.add_argument("path", metavar="PATH", nargs="?", type=existing, help="a directory or a file (default: the standard library of this Python)")
-    parser.add_argument(
-        "--workers", metavar="N", type=worker_count, default=cores, help=f"how many actors measure (default: the cores available, {cores})"
-    )
+    parser.add_argument("--workers", metavar="N", type=worker_count, default=cores, help=f"how many actors measure (default: the cores available, {cores})")
     parser.add_argument("--json", metavar="FILE", type=writable, help="write all figures to FILE as JSON; '-' writes them to stdout in place of the report")
     parser.add_argument("--no-baseline", action="store_true", help="do not run again with one worker")
     parser.set_defaults(run=run)

@@ -35,22 +35,24 @@ def here(module: str) -> dict[str, Any]:
 
 
 def in_interpreter(module: str) -> dict[str, Any]:
-    from csp import RunFailed, interpreters
+    from csp import interpreters
+    from csp.errors import RunFailed
 
     with interpreters.create() as interpreter:
         try:
             interpreter.run("import importlib; importlib.import_module(module)", module=module)
         except RunFailed as error:
-            remote = root(error.remote)
-            return {"loads": False, "type_name": remote.type_name, "message": remote.message}
+            return {"loads": False} | told_by(error.remote)
     return {"loads": True, "type_name": "", "message": ""}
 
 
-def root(remote: "RemoteError") -> "RemoteError":
-    """The error that tells most: the refusal, where there is one in the chain, for packages wrap it in pages of advice."""
-    error: RemoteError | None = remote
+def told_by(remote: "RemoteError | None") -> dict[str, str]:
+    """The error that tells most: the refusal at the root of the chain, if there is one; packages wrap it in pages of advice."""
+    telling = error = remote
     while error is not None:
         if REFUSAL in error.message:
-            return error
+            telling = error
         error = error.cause or error.context
-    return remote
+    if telling is None:
+        return {"type_name": "", "message": "failed, and left no word"}
+    return {"type_name": telling.type_name, "message": telling.message}

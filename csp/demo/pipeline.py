@@ -40,7 +40,13 @@ REDRAW = 0.1
 
 
 @actor
-def walk_tree(root: str, skip: "Collection[str]", batches: "SendChannel", found: "SendChannel", quit: "RecvChannel") -> "list[str]":
+def walk_tree(
+    root: str,
+    skip: "Collection[str]",
+    batches: "SendChannel[list[str]]",
+    found: "SendChannel[int]",
+    quit: "RecvChannel[None]",
+) -> "list[str]":
     """Send the paths of the tree's files in batches; return the directories that could not be read."""
     from csp.demo.walk import walk
 
@@ -68,7 +74,14 @@ def walk_tree(root: str, skip: "Collection[str]", batches: "SendChannel", found:
 
 
 @actor
-def measure_files(number: int, folder: str, measure: "Measure", batches: "RecvChannel", measured: "SendChannel", quit: "RecvChannel") -> None:
+def measure_files(
+    number: int,
+    folder: str,
+    measure: "Measure",
+    batches: "RecvChannel[list[str]]",
+    measured: "SendChannel[tuple[int, float, list[dict[str, Any]]]]",
+    quit: "RecvChannel[None]",
+) -> None:
     """Measure batches of files until there are none, or until `quit` is closed; every file that was measured is sent on."""
     try:
         while True:
@@ -85,7 +98,12 @@ def measure_files(number: int, folder: str, measure: "Measure", batches: "RecvCh
 
 
 @actor
-def aggregate(workers: int, measured: "RecvChannel", progress: "SendChannel", report: "SendChannel") -> None:
+def aggregate(
+    workers: int,
+    measured: "RecvChannel[tuple[int, float, list[dict[str, Any]]]]",
+    progress: "SendChannel[tuple[int, int, int]]",
+    report: "SendChannel[dict[str, Any]]",
+) -> None:
     """Add up what the workers measured, and report once the last of them is gone."""
     from csp.demo.totals import Totals
 
@@ -157,9 +175,7 @@ class Pipeline:
         self.refs.append(self.walker)
         for number in range(1, self.workers + 1):
             name = f"{measure_files.__name__}-{number}"
-            self.refs.append(
-                csp.spawn(measure_files, number, self.folder, self.measure, self.batches, self.measured_in, quit, name=name)
-            )
+            self.refs.append(csp.spawn(measure_files, number, self.folder, self.measure, self.batches, self.measured_in, quit, name=name))
         self.give_up_senders()
 
     def give_up_senders(self) -> None:
@@ -213,11 +229,11 @@ class Pipeline:
             }
         )
         self.stop()
-        self.give_up_receivers()
+        self.close(self.batches, self.measured)  # who still sends to an actor that is no more, is woken
 
-    def give_up_receivers(self) -> None:
-        """Note the figures of the channels and close them: who still sends to an actor that is no more, is woken."""
-        for end in (self.batches, self.measured, self.found, self.progress):
+    def close(self, *ends: "RecvChannel[Any]") -> None:
+        """Note the figures of channels, then give up this side's ends of them."""
+        for end in ends:
             if not end.closed:
                 figures = end.statistics()
                 self.channels[end.name or ""] = {
@@ -231,7 +247,7 @@ class Pipeline:
         from csp.demo.totals import Totals
 
         seconds, cpu_seconds = time.monotonic() - self.started, time.process_time() - self.cpu_started
-        self.give_up_receivers()
+        self.close(self.batches, self.measured, self.found, self.progress)
         reported = self.reported or {"counts": Totals().counts(), "workers": []}
         return {
             "complete": not (self.interrupted or self.failures),

@@ -179,8 +179,6 @@ def test_unwritable_json_is_an_error_not_a_traceback(tree: Path, tmp_path: Path,
     """If the file cannot be written in the end the report was still printed, and the status is 1."""
     folder = tmp_path / "out"
     folder.mkdir()
-    original = measure.measure_file
-    assert original is not None
     from csp.cli import demo
 
     figures = demo.figures
@@ -221,7 +219,8 @@ def test_interrupt_gives_a_partial_report_and_130(tmp_path: Path) -> None:
     """SIGINT while it measures: a partial report, status 130, no traceback, within seconds."""
     root = slow_tree(tmp_path / "slow")
     command = [sys.executable, "-m", "csp", "demo", str(root), "--workers", "2", "--json", str(tmp_path / "x.json")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=os.environ | {"PYTHONIOENCODING": "utf-8"}) as process:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+    with subprocess.Popen(command, **pipes, env=os.environ | {"PYTHONIOENCODING": "utf-8"}) as process:
         assert process.stderr is not None
         assert re.match(r"2 workers: \d+ of [\d,]+\+? files, ", process.stderr.readline())
         process.send_signal(signal.SIGINT)

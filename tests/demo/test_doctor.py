@@ -10,8 +10,6 @@ import pytest
 from csp.cli import main
 from csp.cli.faults import FAULTS, faults_of
 
-NUMPY = pytest.param("numpy", id="numpy")
-
 
 def examine(capfd: pytest.CaptureFixture[str], *modules: str) -> tuple[int, list[dict[str, Any]]]:
     """The status and the verdicts of `csp doctor --json`."""
