@@ -524,3 +524,8 @@ def _status_of(code: object) -> int:
     if code is None:
         return 0
     return code & 0xFF if isinstance(code, int) else 1
+
+
+for _function in (actor, current_actor, run, spawn, whereis):
+    _function.__module__ = "csp"
+del _function
