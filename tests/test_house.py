@@ -97,8 +97,10 @@ ON_THE_ACTORS_PATH = {
     # module: what of csp it may import when it is itself imported
     "errors": set(),
     "select": {"errors", "_core"},
-    "actors": {"errors", "select", "_core"},
-    "_boot": {"errors", "select", "actors", "_core"},
+    "_main": {"errors", "_core"},
+    "_remote": {"errors", "_core"},
+    "actors": {"errors", "select", "_core", "_main", "_remote"},
+    "_boot": {"errors", "select", "actors", "_core", "_main", "_remote"},
     "__init__": {"errors", "select", "_core"},
 }
 ALREADY_IN_A_BARE_INTERPRETER = {"sys", "time", "_thread", "abc", "marshal", "_weakref", "_collections_abc", "os", "atexit", "builtins"}
@@ -138,7 +140,7 @@ def test_an_actor_pays_for_no_import(name: str) -> None:
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: path.relative_to(SOURCE).as_posix())
 def test_nothing_depends_on_the_command_line(path: Path) -> None:
     """Only the command line and the demo know the command line and the demo."""
-    if path.relative_to(SOURCE).parts[0] in ("cli", "demo"):
+    if path.relative_to(SOURCE).parts[0] in ("cli", "demo", "__main__.py"):
         return
     known = imports(ast.parse(path.read_text()), eager_only=False)
     assert not {module for module in known if module.startswith(("csp.cli", "csp.demo"))}
