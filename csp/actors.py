@@ -16,7 +16,6 @@ An actor's interpreter imports this module at each start, so it imports nothing 
 vocabulary, exits and monitors are Erlang's; `stopping` as a channel for select is Go's habit.
 """
 
-import _thread
 import sys
 
 from csp import _core
@@ -35,7 +34,7 @@ from csp.errors import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar, overload
+    from typing import Any, ParamSpec, Protocol, Self, TypeVar, overload
 
     P = ParamSpec("P")
     R = TypeVar("R")
