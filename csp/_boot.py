@@ -38,7 +38,7 @@ def _resolved(function: "Any") -> "Any":
         return function
     where, qualname = function
     if isinstance(where, tuple):
-        return main_attribute(where, qualname)  # type: ignore[arg-type]
+        return main_attribute(where, qualname)
     __import__(where)
     return resolve(sys.modules[where], qualname)
 
@@ -130,7 +130,7 @@ def release_pools() -> None:
 
     `concurrent.futures` does this in a hook of `threading._shutdown`, which then joins them without a limit.
     """
-    futures = sys.modules.get("concurrent.futures.thread")
+    futures: Any = sys.modules.get("concurrent.futures.thread")
     if futures is None:
         return
     with futures._global_shutdown_lock:

@@ -79,7 +79,7 @@ class _ReferencePickler(_Marks, Pickler):
 
 def _value_pickler() -> "Any":
     """The class of a pickler that carries functions and classes of the main program by value."""
-    from cloudpickle import CloudPickler  # type: ignore[import-untyped]
+    from cloudpickle import CloudPickler
 
     class ValuePickler(_Marks, CloudPickler):  # type: ignore[misc]
         def reducer_override(self, thing: "Any") -> "Any":

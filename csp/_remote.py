@@ -25,12 +25,11 @@ _PLAIN = frozenset(
 _PLAIN_ARGS = (str, int, float, bool, bytes, type(None))
 
 # file, line, function, end line, column, end column; the last three may be None
-Frame = tuple  # narrowed below for type checkers
 if TYPE_CHECKING:
     Frame = tuple[str, int, str, int | None, int | None, int | None]
 
 
-class RemoteError(tuple):
+class RemoteError(tuple):  # type: ignore[type-arg]
     """A snapshot of an exception raised in another interpreter: nothing of that interpreter is referenced.
 
     `type_name` is the class, with its module unless it is a builtin; `message` its `str()` (cut at 16 KiB); `notes` a
@@ -48,27 +47,27 @@ class RemoteError(tuple):
     @property
     def type_name(self) -> str:
         """The class of the exception: `ValueError`, `package.module.Error`."""
-        return self[0]
+        return self[0]  # type: ignore[no-any-return]
 
     @property
     def message(self) -> str:
         """What `str()` said of it."""
-        return self[1]
+        return self[1]  # type: ignore[no-any-return]
 
     @property
     def notes(self) -> "tuple[str, ...]":
         """What `add_note` added."""
-        return self[3]
+        return self[3]  # type: ignore[no-any-return]
 
     @property
     def cause(self) -> "RemoteError | None":
         """Snapshot of `__cause__`."""
-        return self[4]
+        return self[4]  # type: ignore[no-any-return]
 
     @property
     def context(self) -> "RemoteError | None":
         """Snapshot of `__context__`; None if it was suppressed."""
-        return self[5]
+        return self[5]  # type: ignore[no-any-return]
 
     @property
     def traceback(self) -> str:
@@ -224,7 +223,7 @@ def _rebuild(error: RemoteError) -> "BaseException | None":
             exc = getattr(builtins, portable[0])(*portable[1])
             for note in error.notes:
                 exc.add_note(note)
-            return exc
+            return exc  # type: ignore[no-any-return]
         if isinstance(portable, bytes):
             import pickle
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, ParamSpec, Protocol, Self, TypeVar, overload
 
+    from csp.errors import RunFailed
+
     P = ParamSpec("P")
     R = TypeVar("R")
     R_co = TypeVar("R_co", covariant=True)
@@ -198,7 +200,7 @@ class ActorRef(_core.Actor):
 _core.set_ref_type(ActorRef)
 
 
-def error_of(cls: "type[ActorFailed | ActorStartError]", what: str, remote: "RemoteError") -> "Any":
+def error_of(cls: "type[ActorFailed | ActorStartError | RunFailed]", what: str, remote: "RemoteError") -> "Any":
     """The exception that stands for what was raised in another interpreter."""
     error = cls(f"{what}: {remote}{refused_advice(remote)}")
     error.remote = remote
@@ -392,7 +394,7 @@ def _spawn(
     try:
         ref, started = _core.spawn_actor(
             (by_reference(function), args, kwargs, ready),
-            name or getattr(function, "__name__", type(function).__name__),
+            name or str(getattr(function, "__name__", type(function).__name__)),
             name is None,
             options.get("trap_stop", False),
             False,
@@ -486,7 +488,7 @@ def prepare_process() -> None:
             raise ActorStartError("no interpreter can be made while tracemalloc traces, before Python 3.15")
     if not _prepared and sys.version_info < (3, 14):
         # Its static types must be main's: else concurrent imports crash, and so does the exit (gh-136421).
-        import _datetime  # noqa: F401
+        import _datetime  # type: ignore[import-not-found]  # noqa: F401
     _prepared = True
 
 
