@@ -257,6 +257,12 @@ bool csp_chan_close(csp_chan *chan, csp_end *end, csp_msg *cause, csp_effects *f
 
 /* --- send and receive --- */
 
+static void note_peak_locked(csp_chan *chan)
+{
+    if (chan->buffer.length > chan->counts.peak)
+        chan->counts.peak = chan->buffer.length;
+}
+
 static csp_status send_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_effects *fx)
 {
     if (end != NULL && atomic_load_explicit(&end->closed, memory_order_relaxed)) /* under the lock */
@@ -294,8 +300,7 @@ static csp_status send_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_ef
     if (!csp_queue_push(&chan->buffer, msg))
         return CSP_NO_MEMORY;
     chan->counts.sent++;
-    if (chan->buffer.length > chan->counts.peak)
-        chan->counts.peak = chan->buffer.length;
+    note_peak_locked(chan);
     return CSP_OK;
 }
 
@@ -464,6 +469,7 @@ void csp_chan_give_back(csp_chan *chan, csp_msg *msg, csp_effects *fx)
             csp_effects_displace(fx, msg); /* out of memory, and nobody to tell: counted, at least */
             chan->counts.discarded++;
         }
+        note_peak_locked(chan);
     }
     csp_chan_unlock(chan);
 }
