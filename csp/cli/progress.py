@@ -111,7 +111,7 @@ class Bar:
         now = time.monotonic()
         if now >= self.due:
             self.due = now + REWRITE_EVERY
-            self.progress.update(self.task, completed=run.done, total=run.total or None, lines=run.lines, refresh=True)
+            self.progress.update(self.task, completed=run.done, total=run.total if run.walked else None, lines=run.lines, refresh=True)
 
     def __exit__(self, *exc_info: object) -> None:
         self.progress.stop()

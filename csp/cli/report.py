@@ -11,11 +11,17 @@ BAR = 24
 SHOWN = 5
 """How many of the files that could not be measured are named; JSON has them all."""
 
+CALM = 0.85
+"""One worker that is alone on a core keeps it busy to this share, or more."""
+
+LONG_ENOUGH = 2.0
+"""Seconds from which on a run is more than its start."""
+
 REASONS = {
-    "syntax": "do not parse",
-    "encoding": "cannot be decoded",
+    "syntax": "with a syntax error",
+    "encoding": "with a bad encoding",
     "depth": "nested too deeply",
-    "unreadable": "cannot be read",
+    "unreadable": "that cannot be read",
 }
 
 
@@ -121,20 +127,27 @@ def channels(run: dict[str, Any], style: Style) -> Iterator[str]:
 def times(data: dict[str, Any], style: Style) -> Iterator[str]:
     run, baseline = data["run"], data["baseline"]
 
-    def row(workers: int, took: dict[str, Any]) -> str:
-        rate = f"{took['files'] / took['seconds']:>9,.0f} files/s" if took["seconds"] > 0 else ""
-        return f"  {workers:>3} worker{'s' if workers != 1 else ' '} {took['seconds']:>7.2f} s {rate}   {took['cpu_seconds']:.2f} s of CPU"
+    def row(workers: int, files: int, took: dict[str, Any]) -> str:
+        seconds = max(took["seconds"], 1e-9)
+        return (
+            f"  {workers:>3} worker{'s' if workers != 1 else ' '} {seconds:>8.2f} s {files / seconds:>9,.0f} files/s"
+            f"   {took['cpu_seconds']:>7.2f} s of CPU, {took['cpu_seconds'] / seconds:.2f} cores in use"
+        )
 
     yield from ("", style.bold("Time") + style.dim(f"  on {data['cores']} core{'s' * (data['cores'] != 1)}, start of the interpreters included"))
-    yield row(data["workers"], {**run, "files": run["counts"]["files"]})
+    yield row(data["workers"], run["counts"]["files"], run)
     if baseline is None:
         return
     if not baseline["complete"]:
         yield f"    1 worker   {'interrupted' if baseline['interrupted'] else 'failed'}: no speed-up"
         return
-    yield row(1, baseline)
-    same = "same counts" if baseline["identical"] else "DIFFERENT COUNTS: this is a bug"
-    yield f"  speed-up    {style.bold(f'{data["speed_up"]:.2f}{style.times}')}   {style.dim(f'({same}; the single worker ran second, on a warm file cache)')}"
+    yield row(1, baseline["files"], baseline)
+    same = "the same counts" if baseline["identical"] else "DIFFERENT COUNTS: this is a bug"
+    yield f"  speed-up {style.bold(f'{data["speed_up"]:>9.2f}{style.times}')}   {style.dim(f'{same}; the single worker ran second, on a warm file cache')}"
+    if baseline["seconds"] < LONG_ENOUGH:
+        yield style.dim("  starting the interpreters is much of so short a run: the speed-up says little")
+    elif baseline["cpu_seconds"] < CALM * baseline["seconds"]:
+        yield style.dim("  other programs kept the cores busy, so the times, and the speed-up, say little")
 
 
 def percent(part: int, whole: int) -> str:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 BATCH = 4
 """Files in one work item: enough that a hand-over costs nothing, few enough that no worker ends long after the others."""
 
+FOUND_EVERY = 100
+"""Files after which the walker says how far it is."""
+
 AHEAD = 32
 """Work items that wait between two stages."""
 
@@ -47,27 +50,22 @@ def walk_tree(
     found: "SendChannel[int]",
     quit: "RecvChannel[None]",
 ) -> "list[str]":
-    """Send the paths of the tree's files in batches; return the directories that could not be read."""
+    """Find the files, say how many there are, and send their paths in batches; return the directories that could not be read."""
     from csp.demo.walk import walk
 
     unreadable: list[str] = []
-    batch: list[str] = []
-    total = 0
-
-    def flush() -> None:
-        nonlocal batch
-        select([quit, (batches, batch)], priority=True)  # a closed `quit` is ready, with EndOfChannel
-        found.send(total)
-        batch = []
-
+    paths: list[str] = []
+    for path in walk(root, skip, unreadable):
+        paths.append(path)
+        if len(paths) % FOUND_EVERY == 0:
+            if quit.closed:
+                return unreadable
+            found.send(len(paths))
+    found.send(len(paths))
+    found.close()
     try:
-        for path in walk(root, skip, unreadable):
-            batch.append(path)
-            total += 1
-            if len(batch) == BATCH:
-                flush()
-        if batch:
-            flush()
+        for start in range(0, len(paths), BATCH):
+            select([quit, (batches, paths[start : start + BATCH])], priority=True)  # a closed `quit` is ready, with EndOfChannel
     except (EndOfChannel, BrokenChannel):
         pass  # asked to quit, or no worker is left
     return unreadable
@@ -174,8 +172,7 @@ class Pipeline:
         self.walker = walk_tree.spawn(self.root, self.skip, self.batches_in, self.found_in, quit)
         self.refs.append(self.walker)
         for number in range(1, self.workers + 1):
-            name = f"{measure_files.__name__}-{number}"
-            self.refs.append(csp.spawn(measure_files, number, self.folder, self.measure, self.batches, self.measured_in, quit, name=name))
+            self.refs.append(measure_files.spawn(number, self.folder, self.measure, self.batches, self.measured_in, quit))
         self.give_up_senders()
 
     def give_up_senders(self) -> None:
@@ -191,11 +188,11 @@ class Pipeline:
     def watch(self, show: "Callable[[Pipeline], None]") -> None:
         """Follow the run until every actor has ended."""
         exits = [ref.exited for ref in self.refs]
-        cases: list[Any] = [self.report, *exits, self.found, self.progress]
+        cases: list[Any] = [self.report, self.found, self.progress, *exits]
         running = len(exits)
         while running:
             try:
-                news = select(cases, timeout=REDRAW, priority=True)  # the report comes before its sender's exit
+                news = select(cases, timeout=REDRAW, priority=True)  # what an actor sent comes before its exit
             except EndOfChannel as end:
                 assert end.index is not None
                 cases[end.index] = None
