@@ -17,12 +17,24 @@ PyObject *csp_pickling(csp_state *state)
     return state->pickling;
 }
 
+/* Call a method with one or two arguments.  By an interned name: a new string each time would fill the interpreter's
+ * cache of attributes, which keeps the names. */
+static PyObject *call_method(PyObject *self, const char *name, PyObject *first, PyObject *second)
+{
+    PyObject *interned = PyUnicode_InternFromString(name);
+    if (interned == NULL)
+        return NULL;
+    PyObject *result = PyObject_CallMethodObjArgs(self, interned, first, second, NULL);
+    Py_DECREF(interned);
+    return result;
+}
+
 /* --- encoding --- */
 
 static int encode_pickled(csp_state *state, PyObject *value, csp_msg *msg, bool *p_final)
 {
     PyObject *pickling = csp_pickling(state);
-    PyObject *dumped = pickling == NULL ? NULL : PyObject_CallMethod(pickling, "dumps", "(O)", value);
+    PyObject *dumped = pickling == NULL ? NULL : call_method(pickling, "dumps", value, NULL);
     if (dumped == NULL)
         return -1;
     PyObject *pickle, *parts; /* the pickle, and the list of what it asks for, in that order */
@@ -41,7 +53,7 @@ static void refuse(csp_state *state, PyObject *value)
         return;
     PyObject *original = PyErr_GetRaisedException();
     PyObject *pickling = csp_pickling(state);
-    PyObject *text = pickling == NULL ? NULL : PyObject_CallMethod(pickling, "explain", "OO", value, original);
+    PyObject *text = pickling == NULL ? NULL : call_method(pickling, "explain", value, original);
     if (text == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_Exception)) { /* say, Ctrl-C in the search */
             Py_DECREF(original);
@@ -101,10 +113,10 @@ static PyObject *decode_pickled(csp_state *state, const char *pickle, size_t len
     PyObject *view = pickling == NULL ? NULL : PyMemoryView_FromMemory((char *)pickle, (Py_ssize_t)length, PyBUF_READ);
     if (view == NULL)
         return NULL;
-    PyObject *value = PyObject_CallMethod(pickling, "loads", "OO", view, parts);
+    PyObject *value = call_method(pickling, "loads", view, parts);
     /* Whoever found the view meanwhile must not read the memory once it is gone. */
     PyObject *error = PyErr_GetRaisedException();
-    PyObject *released = PyObject_CallMethod(view, "release", NULL);
+    PyObject *released = call_method(view, "release", NULL, NULL);
     if (released == NULL)
         PyErr_Clear();
     Py_XDECREF(released);
@@ -275,8 +287,11 @@ static int is_of_main(PyObject *object)
 {
     if (!PyFunction_Check(object) && !PyType_Check(object))
         return 0;
-    PyObject *module;
-    int found = PyObject_GetOptionalAttrString(object, "__module__", &module);
+    PyObject *module, *name = PyUnicode_InternFromString("__module__");
+    if (name == NULL)
+        return -1;
+    int found = PyObject_GetOptionalAttr(object, name, &module);
+    Py_DECREF(name);
     if (found > 0) {
         found = PyUnicode_Check(module) && (PyUnicode_EqualToUTF8(module, "__main__") || PyUnicode_EqualToUTF8(module, "__mp_main__"));
         Py_DECREF(module);
@@ -292,10 +307,10 @@ static PyObject *py_reducer_override(PyObject *module, PyObject *const *args, Py
         return NULL;
     }
     if (is_part(csp_state_of_module(module), args[1]))
-        return PyObject_CallMethod(args[0], "mark", "(O)", args[1]);
+        return call_method(args[0], "mark", args[1], NULL);
     int of_main = is_of_main(args[1]);
     if (of_main != 0)
-        return of_main < 0 ? NULL : PyObject_CallMethod(args[0], "of_main", "(O)", args[1]);
+        return of_main < 0 ? NULL : call_method(args[0], "of_main", args[1], NULL);
     return Py_NewRef(Py_NotImplemented);
 }
 
