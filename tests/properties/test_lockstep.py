@@ -10,14 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 import hypothesis.strategies as st
+import model
 import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from model import CLOSED, OK, PENDING, RECV, SEND, Flight, Handle, Item, Party
 
 import csp
-import model
 from csp.testing import census, wait_until
-from model import CLOSED, OK, PENDING, RECV, SEND, Flight, Handle, Item, Party
 
 Real = Any  # one of the three handle classes
 Data = st.DataObject | random.Random
@@ -314,8 +314,8 @@ class Lockstep(RuleBasedStateMachine):
         ready = [index for index, case in enumerate(cases) if self.ready(case)]
         priority = order == "priority" or (len(ready) > 1 and not self.fair_select)
         real = self.real_cases(cases)
-        operation = csp.Selector(real).select if prepared else lambda **options: csp.select(real, **options)
-        kind, got, at = outcome_of(lambda: operation(timeout=0, priority=priority))
+        operation = csp.Selector(real).select if prepared else lambda **options: csp.select(real, **options)  # noqa: F821 (bound until the del below)
+        kind, got, at = outcome_of(lambda: operation(timeout=0, priority=priority))  # noqa: F821 (bound until the del below)
         del operation, real
         if isinstance(got, csp.Selected):
             at = got.index
