@@ -140,11 +140,19 @@ csp_status csp_interp_check(csp_interp *interp)
     return status;
 }
 
-csp_status csp_interp_enter_wait(csp_interp *interp, csp_waiter *waiter)
+static bool breaks_waits(csp_cancel cancel) { return cancel != CSP_RUNNING && cancel != CSP_STOP_DELIVERED; }
+
+bool csp_interp_enter_wait(csp_interp *interp, csp_waiter *waiter)
 {
+    bool stopped = false;
     csp_lock_acquire(&interp->lock);
-    csp_status status = interp->dead ? CSP_KILLED : check_locked(interp);
-    if (status == CSP_OK) {
+    /* Relaxed: written under the lock we hold. */
+    bool enter = !interp->dead && !breaks_waits(atomic_load_explicit(&interp->cancel, memory_order_relaxed));
+    if (!enter && (stopped = csp_waiter_claim(waiter))) {
+        /* Only now is a stop consumed: a wait that has been completed meanwhile leaves it to the next. */
+        waiter->status = interp->dead ? CSP_KILLED : check_locked(interp);
+    }
+    if (enter) {
         waiter->parked = true;
         waiter->prev_parked = NULL;
         waiter->next_parked = interp->parked;
@@ -153,7 +161,9 @@ csp_status csp_interp_enter_wait(csp_interp *interp, csp_waiter *waiter)
         interp->parked = waiter;
     }
     csp_lock_release(&interp->lock);
-    return status;
+    if (stopped)
+        csp_waiter_finish(waiter);
+    return enter;
 }
 
 void csp_interp_leave_wait(csp_interp *interp, csp_waiter *waiter)

@@ -69,8 +69,9 @@ void csp_interp_set_exit_cause(csp_interp *interp, csp_msg *cause);
 /* A copy of it, or *to stays EMPTY. */
 void csp_interp_copy_exit_cause(csp_interp *interp, csp_msg *to);
 
-/* Enter and leave the list of sleeping waiters.  Entering answers like csp_interp_check, and enters only on CSP_OK. */
-csp_status csp_interp_enter_wait(csp_interp *interp, csp_waiter *waiter);
+/* Enter and leave the list of sleeping waiters.  It is not entered (false) if the interpreter is being stopped or killed:
+ * then the wait is over with CSP_STOPPED or CSP_KILLED, unless somebody else had claimed it, and then the stop still stands. */
+bool csp_interp_enter_wait(csp_interp *interp, csp_waiter *waiter);
 void csp_interp_leave_wait(csp_interp *interp, csp_waiter *waiter);
 
 bool csp_interp_add_end(csp_interp *interp, csp_end *end); /* false: dead; it is listed none the less */

@@ -39,7 +39,12 @@ typedef struct {
 #endif
 } csp_lock;
 
-#define CSP_LOCK_INIT_FREE {0}
+/* A free lock in static storage. */
+#ifdef CSP_DEBUG_LOCKS
+#define CSP_LOCK_INIT(rank_) {.rank = CSP_RANK_##rank_}
+#else
+#define CSP_LOCK_INIT(rank_) {0}
+#endif
 
 /* Make a free lock.  `order` breaks ties between locks of equal rank that are held together. */
 void csp_lock_init(csp_lock *lock, csp_rank rank, uint64_t order);

@@ -44,7 +44,8 @@ typedef struct {
     long live[2];               /* guarded by lock: blobs and blocks of this class outside the pool */
 } small_class;
 
-static small_class small[SMALL_CLASSES]; /* process-wide; zero is a free lock */
+#define SMALL {.lock = CSP_LOCK_INIT(POOL)}
+static small_class small[SMALL_CLASSES] = {SMALL, SMALL, SMALL, SMALL, SMALL, SMALL, SMALL, SMALL, SMALL}; /* process-wide */
 
 static struct {
     _Alignas(64) csp_lock lock; /* rank POOL */
@@ -53,15 +54,7 @@ static struct {
     chunk *giant;               /* guarded by lock: one larger than BIG_KEEP, or NULL */
     size_t bytes;               /* guarded by lock: in the lists, without the giant */
     long live[2];               /* guarded by lock */
-} big; /* process-wide; zero is a free lock */
-
-static void lock_pool(csp_lock *lock)
-{
-#ifdef CSP_DEBUG_LOCKS
-    lock->rank = CSP_RANK_POOL; /* the same value every time; no two are ever held together */
-#endif
-    csp_lock_acquire(lock);
-}
+} big = {.lock = CSP_LOCK_INIT(POOL)}; /* process-wide */
 
 /* --- classes --- */
 
@@ -113,7 +106,7 @@ static void big_unlink_locked(chunk *c)
 
 static chunk *big_take(uint32_t class, int kind)
 {
-    lock_pool(&big.lock);
+    csp_lock_acquire(&big.lock);
     chunk *c = big.free[class - SMALL_CLASSES];
     if (c == NULL && big.giant != NULL && big.giant->pool_class == class)
         c = big.giant;
@@ -165,7 +158,7 @@ static void big_give(chunk *c, uint32_t class, int kind)
 {
     chunk *out = NULL;
     c->pool_class = class;
-    lock_pool(&big.lock);
+    csp_lock_acquire(&big.lock);
     big.live[kind]--;
     if (class_bytes(class) > BIG_KEEP) {
         out = big.giant;
@@ -184,7 +177,7 @@ static void big_give(chunk *c, uint32_t class, int kind)
 static chunk *small_take(uint32_t class, int kind)
 {
     small_class *pool = &small[class];
-    lock_pool(&pool->lock);
+    csp_lock_acquire(&pool->lock);
     chunk *c = pool->free;
     if (c != NULL) {
         pool->free = c->next;
@@ -198,7 +191,7 @@ static chunk *small_take(uint32_t class, int kind)
 static void small_give(chunk *c, uint32_t class, int kind)
 {
     small_class *pool = &small[class];
-    lock_pool(&pool->lock);
+    csp_lock_acquire(&pool->lock);
     pool->live[kind]--;
     bool keep = (pool->kept + 1) * class_bytes(class) <= SMALL_KEEP;
     if (keep) {
@@ -214,7 +207,7 @@ static void small_give(chunk *c, uint32_t class, int kind)
 static void uncount(uint32_t class, int kind)
 {
     csp_lock *lock = class < SMALL_CLASSES ? &small[class].lock : &big.lock;
-    lock_pool(lock);
+    csp_lock_acquire(lock);
     (class < SMALL_CLASSES ? small[class].live : big.live)[kind]--;
     csp_lock_release(lock);
 }
@@ -242,11 +235,11 @@ size_t csp_pool_bytes(void)
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < SMALL_CLASSES; i++) {
-        lock_pool(&small[i].lock);
+        csp_lock_acquire(&small[i].lock);
         bytes += small[i].kept * class_bytes(i);
         csp_lock_release(&small[i].lock);
     }
-    lock_pool(&big.lock);
+    csp_lock_acquire(&big.lock);
     bytes += big.bytes + (big.giant != NULL ? class_bytes(big.giant->pool_class) : 0);
     csp_lock_release(&big.lock);
     return bytes;
@@ -255,14 +248,14 @@ size_t csp_pool_bytes(void)
 void csp_pool_trim(void)
 {
     for (uint32_t i = 0; i < SMALL_CLASSES; i++) {
-        lock_pool(&small[i].lock);
+        csp_lock_acquire(&small[i].lock);
         chunk *out = small[i].free;
         small[i].free = NULL;
         small[i].kept = 0;
         csp_lock_release(&small[i].lock);
         free_chain(out);
     }
-    lock_pool(&big.lock);
+    csp_lock_acquire(&big.lock);
     chunk *out = big_evict_locked(0), *giant = big.giant;
     big.giant = NULL;
     csp_lock_release(&big.lock);
@@ -288,11 +281,11 @@ static long live(int kind)
 {
     long n = 0;
     for (uint32_t i = 0; i < SMALL_CLASSES; i++) {
-        lock_pool(&small[i].lock);
+        csp_lock_acquire(&small[i].lock);
         n += small[i].live[kind];
         csp_lock_release(&small[i].lock);
     }
-    lock_pool(&big.lock);
+    csp_lock_acquire(&big.lock);
     n += big.live[kind];
     csp_lock_release(&big.lock);
     return n;

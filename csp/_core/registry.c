@@ -7,25 +7,17 @@
 
 _Atomic uint32_t csp_fork_generation; /* process-wide; relaxed everywhere: changes only while one thread exists */
 
-static csp_lock table_lock;         /* process-wide; rank REGISTRY, zero is a free lock */
+static csp_lock table_lock = CSP_LOCK_INIT(REGISTRY); /* process-wide */
 static csp_chan *channels;          /* process-wide; guarded by table_lock */
 static csp_interp *interpreters;    /* process-wide; guarded by table_lock */
 static long nchannels, ninterpreters; /* process-wide; guarded by table_lock */
 static _Atomic uint64_t last_chan_id; /* process-wide; relaxed: only uniqueness counts */
 
-static void lock_table(void)
-{
-#ifdef CSP_DEBUG_LOCKS
-    table_lock.rank = CSP_RANK_REGISTRY; /* the same value every time */
-#endif
-    csp_lock_acquire(&table_lock);
-}
-
 void csp_registry_add_chan(csp_chan *chan)
 {
     chan->id = 1 + atomic_fetch_add_explicit(&last_chan_id, 1, memory_order_relaxed);
     csp_lock_init(&chan->lock, CSP_RANK_CHAN, chan->id); /* before anybody can find it in the table */
-    lock_table();
+    csp_lock_acquire(&table_lock);
     chan->next_registered = channels;
     chan->prev_registered = &channels;
     if (channels != NULL)
@@ -37,7 +29,7 @@ void csp_registry_add_chan(csp_chan *chan)
 
 void csp_registry_remove_chan(csp_chan *chan)
 {
-    lock_table();
+    csp_lock_acquire(&table_lock);
     *chan->prev_registered = chan->next_registered;
     if (chan->next_registered != NULL)
         chan->next_registered->prev_registered = chan->prev_registered;
@@ -47,7 +39,7 @@ void csp_registry_remove_chan(csp_chan *chan)
 
 void csp_registry_add_interp(csp_interp *interp)
 {
-    lock_table();
+    csp_lock_acquire(&table_lock);
     interp->prev = NULL;
     interp->next = interpreters;
     if (interpreters != NULL)
@@ -59,7 +51,7 @@ void csp_registry_add_interp(csp_interp *interp)
 
 void csp_registry_remove_interp(csp_interp *interp)
 {
-    lock_table();
+    csp_lock_acquire(&table_lock);
     *(interp->prev != NULL ? &interp->prev->next : &interpreters) = interp->next;
     if (interp->next != NULL)
         interp->next->prev = interp->prev;
@@ -69,7 +61,7 @@ void csp_registry_remove_interp(csp_interp *interp)
 
 void csp_registry_census(csp_census *p_census)
 {
-    lock_table();
+    csp_lock_acquire(&table_lock);
     p_census->channels = nchannels;
     p_census->interpreters = ninterpreters;
     csp_lock_release(&table_lock);
@@ -79,7 +71,7 @@ void csp_registry_census(csp_census *p_census)
 
 #ifndef _WIN32
 /* The table is whole in the child because the forking thread holds its lock meanwhile. */
-static void before_fork(void) { lock_table(); }
+static void before_fork(void) { csp_lock_acquire(&table_lock); }
 static void after_fork_in_parent(void) { csp_lock_release(&table_lock); }
 
 static void after_fork_in_child(void)

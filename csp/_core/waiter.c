@@ -143,18 +143,9 @@ csp_status csp_waiter_park(csp_waiter *waiter, csp_time deadline, csp_spin *spin
         if (paid)
             return CSP_OK;
     }
-    if (waiter->interp != NULL) {
-        csp_status refused = csp_interp_enter_wait(waiter->interp, waiter);
-        if (refused != CSP_OK) {
-            if (csp_waiter_claim(waiter)) {
-                waiter->status = refused;
-                csp_waiter_finish(waiter);
-            }
-            else {
-                await_claimer(waiter);
-            }
-            return CSP_OK;
-        }
+    if (waiter->interp != NULL && !csp_interp_enter_wait(waiter->interp, waiter)) {
+        await_claimer(waiter); /* be it the stop or somebody before it */
+        return CSP_OK;
     }
     csp_status status = sleep_until_done(waiter, deadline);
     if (waiter->interp != NULL)

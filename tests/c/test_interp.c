@@ -126,6 +126,29 @@ TEST(stop_breaks_a_select_off_on_all_its_channels)
     csp_interp_decref(i);
 }
 
+static void finish_later(void *arg)
+{
+    csp_waiter *w = arg;
+    usleep(5000);
+    w->status = CSP_OK;
+    csp_waiter_finish(w);
+}
+
+TEST(a_wait_that_completes_leaves_a_stop_to_the_next_one)
+{
+    csp_interp *i = interp_new();
+    csp_waiter w;
+    csp_waiter_init(&w, i, NULL, 0);
+    csp_interp_cancel(i, CSP_STOP_ASKED);
+    CHECK(csp_waiter_claim(&w)); /* a peer is at work on it */
+    task *t = spawn(finish_later, &w);
+    CHECK_EQ(csp_waiter_park(&w, CSP_NEVER, NULL), CSP_OK);
+    CHECK_EQ(w.status, CSP_OK);
+    join(t);
+    CHECK_EQ(csp_interp_check(i), CSP_STOPPED);
+    csp_interp_decref(i);
+}
+
 typedef struct {
     pair p;
     int64_t sum;
