@@ -22,6 +22,7 @@ def live() -> None:
         function = _resolved(function)
     except BaseException as error:
         _say(actors.Exit(ref, "failed", None, _snapshot(error)), returned=False)
+        actors.leave()
         return
     if not ready:
         _core.boot_alive()
@@ -30,6 +31,7 @@ def live() -> None:
     else:
         ok, result = _core.run_body(function, args, kwargs)
     _say(_exit(ref, ok, result), returned=ok)
+    actors.leave()
 
 
 def _resolved(function: "Any") -> "Any":
@@ -82,6 +84,7 @@ def serve() -> None:
     except (Stopped, Killed):
         pass
     _say(actors.Exit(ref, "normal"), returned=True)
+    actors.leave()
 
 
 def _one_run(inbox: "_core.RecvChannel[Any]") -> "tuple[tuple[bool, Any], _core.SendChannel[Any]]":

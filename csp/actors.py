@@ -271,6 +271,16 @@ def enter(ref: ActorRef, context: "ActorContext | None") -> None:
     _context = context
 
 
+def leave() -> None:
+    """The actor's body is over.  Called by csp._boot.
+
+    What hangs on this module's globals would else never be freed: references and handles are in a cycle with it, through
+    their classes, and the cycle collector does not see into them.
+    """
+    global _context, _home
+    _context = _home = None
+
+
 def _context_here() -> "ActorContext | None":
     return _context
 

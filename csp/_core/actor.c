@@ -17,7 +17,8 @@ static uint32_t nactors;                    /* process-wide; guarded by table_lo
 static csp_actor *names[NAME_BUCKETS];      /* process-wide; guarded by table_lock */
 static bool process_ending;                 /* process-wide; guarded by table_lock */
 static _Atomic uint64_t last_id;            /* process-wide; relaxed: only uniqueness counts */
-static _Atomic uint32_t lives;              /* process-wide; a futex word; release in csp_life_end / acquire in csp_lives */
+static _Atomic uint32_t lives;              /* process-wide; release in csp_life_end / acquire in csp_lives */
+static _Atomic uint32_t endings;            /* process-wide; a futex word; release in csp_actor_unlist / acquire in csp_endings */
 _Atomic int csp_exit_status = -1;           /* process-wide; relaxed: set and read by the main thread */
 
 static void lock_table(void)
@@ -593,15 +594,17 @@ csp_status csp_actor_begin_close(csp_actor *actor)
 
 void csp_life_begin(void) { atomic_fetch_add_explicit(&lives, 1, memory_order_relaxed); /* its thread starts later */ }
 
-void csp_life_end(csp_actor *actor, bool counted)
-{
-    leave_list(actor);
-    if (!counted)
-        return;
-    atomic_fetch_sub_explicit(&lives, 1, memory_order_release);
-    csp_futex_wake_all(&lives);
-}
+void csp_life_end(void) { atomic_fetch_sub_explicit(&lives, 1, memory_order_release); }
 
 uint32_t csp_lives(void) { return atomic_load_explicit(&lives, memory_order_acquire); }
 
-void csp_lives_wait(uint32_t seen, csp_time deadline) { csp_futex_wait(&lives, seen, deadline); }
+void csp_actor_unlist(csp_actor *actor)
+{
+    leave_list(actor);
+    atomic_fetch_add_explicit(&endings, 1, memory_order_release);
+    csp_futex_wake_all(&endings);
+}
+
+uint32_t csp_endings(void) { return atomic_load_explicit(&endings, memory_order_acquire); }
+
+void csp_endings_wait(uint32_t seen, csp_time deadline) { csp_futex_wait(&endings, seen, deadline); }

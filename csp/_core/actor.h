@@ -109,14 +109,16 @@ csp_status csp_actor_begin_run(csp_actor *actor);
 void csp_actor_end_run(csp_actor *actor);
 csp_status csp_actor_begin_close(csp_actor *actor);
 
-/* --- lives --- */
+/* --- lives ---
+ * The end of one has two steps, with the announcement between them: csp_life_end, so that whoever hears of the end may fork at
+ * once; csp_actor_unlist, so that whoever ends actors waits until all is announced. */
 void csp_life_begin(void);
-/* Its thread is at its end, or never started: off the list of actors, and csp_lives_wait wakes.  Before the exit is announced, so
- * that whoever hears of it may fork.  `counted`: csp_life_begin was called for it. */
-void csp_life_end(csp_actor *actor, bool counted);
+void csp_life_end(void);
 uint32_t csp_lives(void);
-/* Sleep until the number of lives is no longer `seen`, the deadline passes or a signal arrives. */
-void csp_lives_wait(uint32_t seen, csp_time deadline);
+void csp_actor_unlist(csp_actor *actor);
+/* Counts csp_actor_unlist; and sleep until it is no longer `seen`, the deadline passes or a signal arrives. */
+uint32_t csp_endings(void);
+void csp_endings_wait(uint32_t seen, csp_time deadline);
 
 void csp_process_set_ending(void); /* from now on csp_actor_new refuses */
 

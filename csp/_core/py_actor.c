@@ -433,8 +433,8 @@ static PyObject *spawn_actor(PyObject *module, PyObject *args)
     }
     else { /* it never was: nobody but a racing whereis can have seen it */
         csp_msg nothing = {.kind = CSP_MSG_EMPTY};
-        csp_life_end(actor, false);
         csp_actor_exited(actor, &nothing);
+        csp_actor_unlist(actor);
     }
 done:
     csp_msg_clear(&msg);

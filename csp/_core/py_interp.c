@@ -2,7 +2,7 @@
  *
  * The order of an end: the body returned and its Exit is encoded -> children ended -> other threads of the interpreter gone
  * (bounded; if some stay, the end is announced and this thread waits on) -> Py_EndInterpreter, whose atexit drops the handles
- * -> the record dies -> off the list of lives -> name freed, Exit announced.
+ * -> the record dies -> one life less -> name freed, Exit announced -> off the list of actors.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -202,14 +202,14 @@ static uint32_t for_children(csp_actor *parent, bool all, void (*act)(csp_actor 
 static uint32_t await_children(csp_actor *parent, bool all, csp_time deadline)
 {
     for (;;) {
-        uint32_t seen = csp_lives(); /* before looking: no lost wake-up */
+        uint32_t seen = csp_endings(); /* before looking: no lost wake-up */
         uint32_t left = for_children(parent, all, NULL);
         csp_time now = csp_now();
         if (left == 0 || now >= deadline)
             return left;
         csp_time slice = now + SLICE < deadline ? now + SLICE : deadline;
         Py_BEGIN_ALLOW_THREADS
-        csp_lives_wait(seen, slice);
+        csp_endings_wait(seen, slice);
         Py_END_ALLOW_THREADS
         if (parent == NULL && PyErr_CheckSignals() < 0) {
             PyErr_Clear();
@@ -340,8 +340,9 @@ static void *owner_main(void *arg)
         csp_interp_reap(owner->record);
         csp_interp_decref(owner->record);
     }
-    csp_life_end(actor, true);
+    csp_life_end();
     announce(owner);
+    csp_actor_unlist(actor);
     set_owner(actor, NULL);
     csp_owner_decref(owner);
     return NULL;
@@ -361,7 +362,7 @@ int csp_owner_start(csp_owner *owner)
     int error = pthread_create(&thread, &attr, owner_main, owner);
     pthread_attr_destroy(&attr);
     if (error != 0) {
-        csp_life_end(owner->actor, true);
+        csp_life_end();
         set_owner(owner->actor, NULL);
         csp_owner_decref(owner);
     }
