@@ -16,15 +16,16 @@ INTERRUPTED = 130
 
 def main(argv: "Sequence[str] | None" = None) -> int:
     """Run the command line and return the exit status; raises SystemExit(2) for bad arguments, as argparse does."""
-    parser = make_parser()
-    options = parser.parse_args(argv)
     try:
+        options = make_parser().parse_args(argv)
         status: int = options.run(options)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
+        import csp
+
         print("csp: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        csp.run(lambda: sys.exit(INTERRUPTED))  # an actor that is busy in C code cannot be waited for; the status stays right
 
 
 def make_parser() -> "argparse.ArgumentParser":

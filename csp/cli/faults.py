@@ -68,7 +68,7 @@ FAULTS = [
     Fault(
         (3, 13, 0), (3, 15, 0),
         "making an interpreter while tracemalloc traces deadlocks or crashes",
-        "do not trace while you use actors; or use Python 3.15",
+        "csp refuses to make one then (ActorStartError): do not trace while you use actors; or use Python 3.15",
     ),
     Fault(
         (3, 13, 0), (3, 15, 0),

@@ -21,17 +21,17 @@ REFUSAL = "does not support loading in subinterpreters"
 
 def main(where: str, module: str) -> None:
     """Try to import `module` "here" or in an "interpreter" with its own GIL, and print what became of it."""
-    started = time.perf_counter()
     outcome = here(module) if where == "here" else in_interpreter(module)
-    print(f"\n{MARK}{json.dumps(outcome | {'seconds': time.perf_counter() - started})}", flush=True)
+    print(f"\n{MARK}{json.dumps(outcome)}", flush=True)
 
 
 def here(module: str) -> dict[str, Any]:
+    started = time.perf_counter()
     try:
         importlib.import_module(module)
     except BaseException as error:
-        return {"loads": False, "type_name": type(error).__name__, "message": str(error)}
-    return {"loads": True, "type_name": "", "message": ""}
+        return {"loads": False, "type_name": type(error).__name__, "message": str(error), "seconds": time.perf_counter() - started}
+    return {"loads": True, "type_name": "", "message": "", "seconds": time.perf_counter() - started}
 
 
 def in_interpreter(module: str) -> dict[str, Any]:
@@ -39,11 +39,12 @@ def in_interpreter(module: str) -> dict[str, Any]:
     from csp.errors import RunFailed
 
     with interpreters.create() as interpreter:
+        started = time.perf_counter()
         try:
             interpreter.run("import importlib; importlib.import_module(module)", module=module)
         except RunFailed as error:
-            return {"loads": False} | told_by(error.remote)
-    return {"loads": True, "type_name": "", "message": ""}
+            return {"loads": False, **told_by(error.remote), "seconds": time.perf_counter() - started}
+        return {"loads": True, "type_name": "", "message": "", "seconds": time.perf_counter() - started}
 
 
 def told_by(remote: "RemoteError | None") -> dict[str, str]:
