@@ -42,6 +42,8 @@ def measure_file(path: str, name: str) -> "dict[str, Any]":
 def measure_source(source: bytes, name: str) -> "dict[str, Any]":
     """Measure source given as bytes; see `measure_file`."""
     figures: dict[str, Any] = {"path": name, "bytes": len(source), "problem": None}
+    if b"\0" in source:  # no Python parses that, but each calls it differently
+        return figures | {"problem": "syntax", "message": "contains a null byte"}
     try:
         text = decoded(source)
     except (SyntaxError, LookupError, UnicodeError) as error:

@@ -60,7 +60,7 @@ def test_every_value_that_was_sent_was_received(tree: Path) -> None:
     for name in ("batches", "measured"):
         figures = outcome["channels"][name]
         assert (figures["sent"], figures["received"], figures["dropped"], figures["discarded"]) == (batches, batches, 0, 0)
-        assert 1 <= figures["peak"] <= figures["capacity"] == AHEAD
+        assert figures["peak"] <= figures["capacity"] == AHEAD
     assert outcome["channels"]["progress"]["sent"] == batches
 
 
