@@ -261,3 +261,22 @@ def times(a: int, b: int = 2) -> int:
 def wait_for(gate: RecvChannel[None]) -> str:
     gate.recv()
     return "went on"
+
+
+def print_at_the_end(up: SendChannel[str]) -> None:
+    import atexit
+
+    atexit.register(print, "atexit", flush=True)
+    up.send("up")
+    try:
+        Channel[None]().recv()
+    finally:
+        print("finally", flush=True)
+
+
+def spawn_while_stopping(up: SendChannel[str]) -> None:
+    up.send("up")
+    try:
+        Channel[None]().recv()
+    finally:
+        csp.spawn(block)
