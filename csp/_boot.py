@@ -128,12 +128,22 @@ def _answer(reply: "_core.SendChannel[Any]", answer: "tuple[bool, Any]") -> None
             pass  # the caller has left
 
 
-def release_pools() -> None:
-    """Tell the idle threads of executors that nobody shut down to end: they wait for an exit that has begun.
+def release_threads() -> None:
+    """The body is over and threads are left: let those end that only wait to be told so, and end without noise.
 
-    `concurrent.futures` does this in a hook of `threading._shutdown`, which then joins them without a limit.
+    Idle threads of executors that nobody shut down wait for an exit that has begun: `concurrent.futures` tells them in a
+    hook of `threading._shutdown`, which then joins them without a limit.
     """
-    futures: Any = sys.modules.get("concurrent.futures.thread")
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        report = threading.excepthook
+
+        def excepthook(args: "Any") -> None:
+            if not issubclass(args.exc_type, (Stopped, Killed)):
+                report(args)
+
+        threading.excepthook = excepthook
+    futures = sys.modules.get("concurrent.futures.thread")
     if futures is None:
         return
     with futures._global_shutdown_lock:

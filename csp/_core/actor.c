@@ -403,10 +403,10 @@ csp_end *csp_actor_watch_start(csp_actor *actor, struct csp_interp *interp)
 
 csp_end *csp_actor_open(csp_actor *actor, csp_actor_end which, struct csp_interp *interp)
 {
-    csp_chan *chan = which == CSP_STOPPING_RECEIVER ? actor->stopping : actor->inbox;
     csp_lock_acquire(&actor->lock);
+    csp_chan *chan = which == CSP_STOPPING_RECEIVER ? actor->stopping : actor->inbox;
     /* Once the record has given up its own ends the channel is over: a new one would bring it to life again. */
-    csp_end *end = actor->state == CSP_ACTOR_EXITED
+    csp_end *end = chan == NULL
                        ? NULL
                        : csp_end_new(chan, which == CSP_INBOX_SENDER ? CSP_SEND : CSP_RECV, interp);
     csp_lock_release(&actor->lock);
@@ -531,17 +531,20 @@ bool csp_actor_exited(csp_actor *actor, csp_msg *exit)
     actor->started = NULL;
     actor->inbox_sender = actor->inbox_receiver = NULL;
     actor->stopping_sender = actor->stopping_receiver = NULL;
+    actor->inbox = actor->stopping = NULL;
     actor->interp = NULL;
     csp_lock_release(&actor->lock);
 
     csp_effects fx;
     csp_effects_init(&fx);
-    csp_chan_close(actor->inbox, NULL, NULL, &fx); /* whoever else receives from it, nobody may send any more */
+    csp_chan_close(last.inbox, NULL, NULL, &fx); /* whoever else receives from it, nobody may send any more */
     csp_effects_run(&fx);
     free_end(last.inbox_sender);
     free_end(last.inbox_receiver);
     free_end(last.stopping_sender);
     free_end(last.stopping_receiver);
+    csp_chan_decref(last.inbox);
+    csp_chan_decref(last.stopping);
     if (last.interp != NULL)
         csp_interp_decref(last.interp);
     for (uint32_t i = 0; i < last.nmonitors; i++)

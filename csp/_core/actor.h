@@ -37,8 +37,8 @@ typedef struct csp_actor {
     bool returned;             /* guarded by lock: the function came to its end, `value` of the Exit is its result */
     csp_end *inbox_sender, *inbox_receiver; /* pointers immutable until EXITED, guarded by lock; in-flight ends that keep the
                                   mailbox open in both directions while nobody holds a handle */
-    csp_chan *inbox;           /* immutable, counted: where ref.send goes */
-    csp_chan *stopping;        /* immutable, counted: yields True once when a stop is asked */
+    csp_chan *inbox;           /* guarded by lock, counted: where ref.send goes; NULL once EXITED */
+    csp_chan *stopping;        /* guarded by lock, counted: yields True once when a stop is asked; NULL once EXITED */
     csp_end *stopping_sender, *stopping_receiver; /* guarded by lock; as for the inbox; the sender goes with the stop */
     struct csp_interp *interp; /* guarded by lock, counted: whose waits a stop breaks off; NULL before and after */
     struct csp_owner *owner;   /* guarded by lock, counted: the thread that runs it; NULL before and after */

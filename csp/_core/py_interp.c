@@ -162,13 +162,13 @@ static bool kill_is_asked(csp_actor *actor)
     return asked;
 }
 
-/* Let the other threads of the interpreter end; the idle threads of pools are told to. */
+/* Let the other threads of the interpreter end; idle threads of executors are told to. */
 static bool settle_threads(csp_owner *owner)
 {
     if (csp_count_other_threads() == 0)
         return true;
     PyObject *boot = PyImport_ImportModule("csp._boot");
-    PyObject *done = boot == NULL ? NULL : PyObject_CallMethod(boot, "release_pools", NULL);
+    PyObject *done = boot == NULL ? NULL : PyObject_CallMethod(boot, "release_threads", NULL);
     Py_XDECREF(boot);
     Py_XDECREF(done);
     PyErr_Clear(); /* best effort: what remains is waited for */
