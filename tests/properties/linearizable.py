@@ -88,9 +88,7 @@ def _begin(history: list[Operation], state: State, i: int) -> Iterator[State]:
     yield state._replace(waiting=state.waiting | {i})
 
 
-def _try(
-    history: list[Operation], state: State, number: int, side: str, value: object
-) -> tuple[list[State], str, object] | None:
+def _try(history: list[Operation], state: State, number: int, side: str, value: object) -> tuple[list[State], str, object] | None:
     """(the states after it, outcome, received value), or None if it would have to wait."""
     channel = state.channels[number]
     if side == SEND:
@@ -148,9 +146,7 @@ def _enqueue(state: State, number: int, side: str, waiting: tuple[int, int]) -> 
 
 def _forget(state: State, i: int) -> State:
     channels = tuple(
-        channel._replace(
-            senders=tuple(w for w in channel.senders if w[0] != i), receivers=tuple(w for w in channel.receivers if w[0] != i)
-        )
+        channel._replace(senders=tuple(w for w in channel.senders if w[0] != i), receivers=tuple(w for w in channel.receivers if w[0] != i))
         for channel in state.channels
     )
     return state._replace(channels=channels, waiting=state.waiting - {i})

@@ -56,9 +56,7 @@ def check_histories(seed: int, run: Callable[[list[Any], list[list[Step]]], list
         scripts = [script_of(dice, values) for _ in range(WORKERS)]
         history = [Operation(*record) for record in run([csp.Channel(capacity) for capacity in capacities], scripts)]
         assert len(history) == WORKERS * STEPS
-        assert linearizable(history, capacities), f"seed {seed}: no order explains, with {capacities=}:\n" + "\n".join(
-            map(str, sorted(history))
-        )
+        assert linearizable(history, capacities), f"seed {seed}: no order explains, with {capacities=}:\n" + "\n".join(map(str, sorted(history)))
         histories += 1
         # Without a buffer a value passes only if one party waits for the other.
         handed_over += sum(o.outcome == "ok" and bool(o.cases) and not capacities[o.cases[o.index or 0][0]] for o in history)

@@ -122,7 +122,7 @@ class Lockstep(RuleBasedStateMachine):
             )  # fmt: skip
             self.handles.append((real, handle))
         else:
-            assert value == item.value and value is not item.value or isinstance(value, int)
+            assert value == item.value and (value is not item.value or isinstance(value, int))
 
     def settle(self) -> None:
         """Everybody whose wait is over in the model comes back with that outcome; all figures agree."""
@@ -314,9 +314,8 @@ class Lockstep(RuleBasedStateMachine):
         ready = [index for index, case in enumerate(cases) if self.ready(case)]
         priority = order == "priority" or (len(ready) > 1 and not self.fair_select)
         real = self.real_cases(cases)
-        operation = csp.Selector(real).select if prepared else lambda **options: csp.select(real, **options)  # noqa: F821 (bound until the del below)
-        kind, got, at = outcome_of(lambda: operation(timeout=0, priority=priority))  # noqa: F821 (bound until the del below)
-        del operation, real
+        operation = csp.Selector(real).select if prepared else lambda **options: csp.select(real, **options)
+        kind, got, at = outcome_of(lambda: operation(timeout=0, priority=priority))
         if isinstance(got, csp.Selected):
             at = got.index
         assert at in (ready[:1] if priority else ready) if ready else at == -1
@@ -410,7 +409,8 @@ class Lockstep(RuleBasedStateMachine):
         self.handles.clear()
         self.channels.clear()
         if sys.exc_info()[0] is None:  # the traceback of a failure holds handles
-            gc.collect()
+            if census() != self.baseline:
+                gc.collect()
             assert census() == self.baseline
 
 
