@@ -56,8 +56,8 @@ class Handle:
 class Flight:
     """A value that holds a handle on its way."""
 
-    def __init__(self, handle: Handle) -> None:
-        self.handle = handle
+    def __init__(self, handle: Handle, original: Handle | None = None) -> None:
+        self.handle, self.original = handle, original
 
 
 class Item:

@@ -96,7 +96,7 @@ class Lockstep(RuleBasedStateMachine):
             able = [h for h in self.handles if self.rank(h[1].channel) < rank and not h[1].closed]
             if able:
                 real, handle = able[self.below(data, len(able))]
-                return (self.number, real), Item(Flight(Handle(handle.channel, handle.sides)))
+                return (self.number, real), Item(Flight(Handle(handle.channel, handle.sides), handle))
         value: object = self.number if kind != "long" else {self.number: "x" * 300, "n": [self.number]}
         return value, Item(value)
 
@@ -386,7 +386,9 @@ class Lockstep(RuleBasedStateMachine):
     @rule(data=st.data())
     def drop(self, data: Data) -> None:
         """Forget a handle, without closing it, that nobody waits through."""
-        used = {id(case[0]) for thread in self.parked for case in thread.party.cases}
+        cases = [case for thread in self.parked for case in thread.party.cases]
+        used = {id(handle) for handle, _, _ in cases}
+        used |= {id(item.value.original) for _, _, item in cases if item is not None and isinstance(item.value, Flight)}
         used |= {id(handle) for _, _, handle in self.leases} | {id(self.handle_of(real)) for real, _ in self.channels}
         idle = [i for i, (_, handle) in enumerate(self.handles) if id(handle) not in used]
         if idle:
