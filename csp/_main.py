@@ -51,9 +51,8 @@ def load_main(reference: "Reference") -> "ModuleType":
     """
     with _loading:
         if main_reference() == reference:
-            # An interpreter that has run it as __mp_main__ has a reference only through that module.
-            loaded = sys.modules.get(NAME)
-            return loaded if hasattr(loaded, "__csp_reference__") else sys.modules["__main__"]  # type: ignore[return-value]
+            # One that has run it as __mp_main__ knows the reference from there; where it is __main__, both names lead to it.
+            return sys.modules.setdefault(NAME, sys.modules["__main__"])
         return _run(reference)
 
 

@@ -18,7 +18,7 @@ import copyreg
 from _io import BytesIO, TextIOWrapper
 from _pickle import PickleError, Pickler
 from _pickle import loads as _loads
-from time import monotonic
+from time import thread_time
 
 from csp import _core
 from csp._main import NAMES, load_main, main_attribute, main_reference, reference_to
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pickle import PickleBuffer
     from typing import Any
+
+    # A part of a value, the step that leads to it from the part above, and that part's node.
+    _Node = tuple[object, str, "_Node | None"]
 else:
     from _pickle import PickleBuffer
 
@@ -77,6 +80,29 @@ class _ReferencePickler(_Marks, Pickler):
         return NotImplemented  # a lambda, a local class: pickle says what is wrong with it
 
 
+class _AfterMain:
+    """A value that names the main program in a way of its own: the program is loaded before the rest is rebuilt."""
+
+    def __init__(self, reference: object, value: object) -> None:
+        self.reference, self.value = reference, value
+
+    def __reduce__(self) -> "Any":
+        return _second, (_LoadMain(self.reference), self.value)
+
+
+class _LoadMain:
+    def __init__(self, reference: object) -> None:
+        self.reference = reference
+
+    def __reduce__(self) -> "Any":
+        return load_main, (self.reference,)
+
+
+def _second(_: object, value: object) -> object:
+    """In a pickle: the value, which came after what it needs."""
+    return value
+
+
 def _value_pickler() -> "Any":
     """The class of a pickler that carries functions and classes of the main program by value."""
     from cloudpickle import CloudPickler
@@ -98,18 +124,26 @@ def _value_pickler() -> "Any":
 
 def dumps(value: object) -> tuple[bytes, list[object]]:
     """Pickle a value: the pickle, and what has to travel beside it in that order.  Raises what pickling raises."""
-    file, buffers = BytesIO(), []  # type: tuple[BytesIO, list[object]]
-    pickler: Any = _ReferencePickler(file, 5, buffer_callback=buffers.append)
     try:
-        pickler.dump(value)
+        data, parts = _dump(_ReferencePickler, value)
     except _ByValue:
-        file, buffers = BytesIO(), []
-        pickler = _value_pickler()(file, 5, buffer_callback=buffers.append)
-        pickler.dump(value)
+        return _dump(_value_pickler(), value)
+    if b"_main__" in data:
+        # An object whose __reduce__ returns a bare name, say: pickle wrote the module as it is called here.
+        reference = main_reference()
+        if reference is not None:
+            return _dump(_ReferencePickler, _AfterMain(reference, value))
+    return data, parts
+
+
+def _dump(pickler_class: "Any", value: object) -> tuple[bytes, list[object]]:
+    file, buffers = BytesIO(), []  # type: tuple[BytesIO, list[object]]
+    pickler = pickler_class(file, 5, buffer_callback=buffers.append)
+    pickler.dump(value)
     return file.getvalue(), pickler.unmarked(buffers) if buffers else buffers
 
 
-def loads(data: memoryview, parts: list[object]) -> object:
+def loads(data: bytes | memoryview, parts: list[object]) -> object:
     """Rebuild a value.  Raises what unpickling raises."""
     return _loads(data, buffers=parts)
 
@@ -117,37 +151,13 @@ def loads(data: memoryview, parts: list[object]) -> object:
 # --- what cannot cross, and where it is ---
 
 _LEAVES = (type(None), bool, int, float, complex, str, bytes)
-_SECONDS = 2.0  # for the search; a value that takes longer is reported without a path
+_SECONDS = 5.0  # of processor time for the search; a value that takes longer is reported without a path
 _LONGEST = 300  # characters of a path
-
-
-class _Node:
-    """A part of a value, and how it is reached from the part above."""
-
-    __slots__ = ("above", "step", "thing")
-
-    def __init__(self, thing: object, above: "_Node | None", step: str) -> None:
-        self.thing, self.above, self.step = thing, above, step
-
-    def path(self) -> str:
-        steps: list[str] = []
-        node: _Node | None = self
-        while node is not None:
-            steps.append(node.step)
-            node = node.above
-        path = ""
-        for step in reversed(steps if len(steps) < _LONGEST else [*steps[:40], "<...>", *steps[-40:]]):
-            path = step.replace("{}", path, 1) if step.startswith(("list({})", "type({})")) else path + step
-        return path if len(path) <= _LONGEST else f"{path[: _LONGEST // 2]}<...>{path[-_LONGEST // 2 :]}"
 
 
 def explain(value: object, error: Exception) -> str:
     """Say which part of a value cannot cross, by its path, and why."""
-    found = _search(value)
-    if found is None:
-        return f"value: {_reason(error)}"
-    node, own_error = found
-    return f"{node.path()}: {_reason(own_error)}"
+    return _search(value) or f"value: {_reason(error)}"
 
 
 def _reason(error: Exception) -> str:
@@ -159,49 +169,64 @@ def _reason(error: Exception) -> str:
     return text if name == "NotShareable" else f"{name}: {text[:1000]}" if text else name
 
 
-def _error_of(thing: object) -> Exception | None:
-    """Why the thing cannot cross by itself; None if it can."""
+def _refusal(thing: object) -> str | None:
+    """Why the thing cannot cross by itself; None if it can.
+
+    The text and not the error: an error that a caller keeps in a variable is a cycle, through its traceback and that
+    caller's frame, and the handles in the value would wait for the garbage collector.
+    """
     try:
         _core.encode(thing, explain=False)
     except Exception as error:
-        return error
+        return _reason(error)
     return None
 
 
-def _search(value: object) -> "tuple[_Node, Exception] | None":
-    """Look for a part that cannot cross although all that it is made of can, or that does not say what it is made of."""
-    deadline = monotonic() + _SECONDS
-    todo = [_Node(value, None, "value")]
+def _path(node: "_Node") -> str:
+    steps: list[str] = []
+    above: _Node | None = node
+    while above is not None:
+        _, step, above = above
+        steps.append(step)
+    steps.reverse()
+    path = ""
+    for step in steps if len(steps) < _LONGEST else [*steps[:40], "<...>", *steps[-40:]]:
+        path = step.replace("{}", path, 1) if step.startswith(("list({})", "type({})")) else path + step
+    return path if len(path) <= _LONGEST else f"{path[: _LONGEST // 2]}<...>{path[-_LONGEST // 2 :]}"
+
+
+def _search(value: object) -> str | None:
+    """Look for a part that cannot cross although all that it is made of can, or that does not say what it is made of.
+
+    Native containers are only walked; what is in them is asked one by one.  A cycle fails to cross at each of its parts, so
+    the walk goes on through it until it meets the one that is to blame.
+    """
+    deadline = thread_time() + _SECONDS
+    todo: list[_Node] = [(value, "value", None)]
     seen: dict[int, object] = {}  # keeps what pickle's reducers make alive, so that no id is used twice
-    best: tuple[_Node, Exception] | None = None
-    while todo:
+    best: str | None = None
+    while todo and thread_time() < deadline:
         node = todo.pop()
-        thing = node.thing
-        if type(thing) in _LEAVES or id(thing) in seen:
+        thing = node[0]
+        if id(thing) in seen:
             continue
         seen[id(thing)] = thing
-        error = None
-        if type(thing) not in _CONTAINERS:
-            error = _error_of(thing)
-            if error is None:
-                continue
-            if best is None:
-                best = node, error
+        native = _CONTAINERS.get(type(thing))
+        if native is not None:
+            todo += [(part, step, node) for part, step in native(thing) if type(part) not in _LEAVES][::-1]
+            continue
+        reason = _refusal(thing)
+        if reason is None:
+            continue
+        best = best or f"{_path(node)}: {reason}"
         try:
-            parts = [_Node(part, node, step) for part, step in _parts_of(thing)]
+            parts: list[_Node] = [(part, step, node) for part, step in _parts_of(thing) if type(part) not in _LEAVES]
         except Exception:
-            return node, error or RuntimeError("its parts cannot be listed")
-        if error is not None and not any(_is_worse(part.thing) for part in parts):
-            return node, error
-        todo.extend(reversed(parts))
-        if monotonic() > deadline:
-            break
+            return f"{_path(node)}: {reason}"
+        if reason.startswith("RecursionError") or all(_refusal(part) is None for part, _, _ in parts):
+            return f"{_path(node)}: {reason}"
+        todo += parts[::-1]
     return best
-
-
-def _is_worse(thing: object) -> bool:
-    """Could the thing be why what it is a part of cannot cross?"""
-    return type(thing) not in _LEAVES and _error_of(thing) is not None
 
 
 def _key(key: object) -> str:
@@ -236,10 +261,6 @@ _CONTAINERS: "dict[type, Callable[[Any], Iterator[tuple[object, str]]]]" = {
 
 def _parts_of(thing: "Any") -> "Iterator[tuple[object, str]]":
     """What a thing is made of, each with the step that leads to it, as pickle would see it."""
-    native = _CONTAINERS.get(type(thing))
-    if native is not None:
-        yield from native(thing)
-        return
     if isinstance(thing, (type, _Function)) or _core.is_part(thing):
         return
     reduce = copyreg.dispatch_table.get(type(thing))
@@ -247,6 +268,8 @@ def _parts_of(thing: "Any") -> "Iterator[tuple[object, str]]":
     if not isinstance(reduced, tuple) or not 2 <= len(reduced) <= 6:
         raise PickleError("__reduce_ex__ must return a tuple or a string")
     make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+    if type(thing).__reduce__ is object.__reduce__:
+        yield from _slots(thing)
     yield from _state(state)
     yield from _sequence(items or ())
     for key, item in pairs or ():
@@ -255,19 +278,25 @@ def _parts_of(thing: "Any") -> "Iterator[tuple[object, str]]":
     yield from _arguments(thing, make, arguments)
 
 
+def _slots(thing: object) -> "Iterator[tuple[object, str]]":
+    for cls in type(thing).__mro__:
+        slots = cls.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if not name.startswith("__") and hasattr(thing, name):
+                yield getattr(thing, name), f".{name}"
+
+
 def _state(state: "Any") -> "Iterator[tuple[object, str]]":
-    slots = None
-    if isinstance(state, tuple) and len(state) == 2:  # what __slots__ hold comes second
-        state, slots = state
-    for attributes in (state, slots):
-        if isinstance(attributes, dict):
-            for name, item in attributes.items():
+    pair = state if isinstance(state, tuple) and len(state) == 2 else (state, None)  # what __slots__ hold comes second
+    if all(part is None or isinstance(part, dict) for part in pair):
+        for attributes in pair:
+            for name, item in (attributes or {}).items():
                 yield item, f".{name}"
-        elif attributes is not None:
-            yield attributes, ".__getstate__()"
+    else:
+        yield state, ".__reduce_ex__(5)[2]"
 
 
-def _arguments(thing: object, make: object, arguments: "Any") -> "Iterator[tuple[object, str]]":
+def _arguments(thing: object, make: "Any", arguments: "Any") -> "Iterator[tuple[object, str]]":
     yield make, ".__reduce_ex__(5)[0]"
     for i, item in enumerate(arguments):
         if item is type(thing):

@@ -162,11 +162,13 @@ def _portable(exc: BaseException) -> "tuple[str, tuple[object, ...]] | bytes | N
     if cls.__module__ == "builtins" and cls.__name__ in _PLAIN and exc.__dict__.keys() <= {"__notes__"}:
         if all(type(arg) in _PLAIN_ARGS for arg in exc.args):
             return (cls.__name__, exc.args)
-    import pickle
-
     try:
-        data = pickle.dumps(exc, 5)
-        pickle.loads(data)  # an exception whose __init__ does not fit its args pickles, and fails to load
+        from csp._pickling import dumps, loads
+
+        data, parts = dumps(exc)
+        if parts:  # it holds a handle or memory, and a snapshot must not
+            return None
+        loads(data, parts)  # an exception whose __init__ does not fit its args pickles, and fails to load
     except BaseException:
         return None
     return data
@@ -225,9 +227,9 @@ def _rebuild(error: RemoteError) -> "BaseException | None":
                 exc.add_note(note)
             return exc  # type: ignore[no-any-return]
         if isinstance(portable, bytes):
-            import pickle
+            from csp._pickling import loads
 
-            exc = pickle.loads(portable)
+            exc = loads(portable, [])
             return exc if isinstance(exc, BaseException) else None
     except Exception:  # its class does not import here, or refuses
         pass

@@ -126,9 +126,7 @@ def test_released_view_is_refused() -> None:
 # --- what owns its memory ---
 
 
-@pytest.mark.parametrize(
-    "value", [bytearray(), bytearray(b"abc"), bytearray(100_000), array.array("d", [1.5, 2.5]), array.array("w", "x€"), array.array("b")]
-)
+@pytest.mark.parametrize("value", [bytearray(), bytearray(b"abc"), bytearray(100_000), array.array("d", [1.5, 2.5]), array.array("w", "x€"), array.array("b")])
 def test_owners_of_memory_arrive_as_they_are(value: Any) -> None:
     """A bytearray and an array.array arrive as such, growable and apart from the sender's."""
     got = crossed([value])[0]
