@@ -16,6 +16,16 @@ static csp_interp *interp_new(void)
 
 static void died(csp_interp *i, csp_msg *cause) { csp_interp_died(i, cause, false); }
 
+/* Until a thread of it sleeps in a wait: it has spun before. */
+static void wait_asleep(csp_interp *i)
+{
+    for (bool asleep = false; !asleep; sched_yield()) {
+        csp_lock_acquire(&i->lock);
+        asleep = i->parked != NULL;
+        csp_lock_release(&i->lock);
+    }
+}
+
 /* --- stop and kill --- */
 
 TEST(stop_ends_a_wait_that_is_going_on)
@@ -23,7 +33,7 @@ TEST(stop_ends_a_wait_that_is_going_on)
     csp_interp *i = interp_new();
     pair p = pair_with(0, CSP_BLOCK, NULL, i);
     waiting *w = start_recv(p.in);
-    wait_parked(p.chan, 0, 1);
+    wait_asleep(i);
     csp_interp_cancel(i, CSP_STOP_ASKED);
     CHECK_EQ(await(w, NULL), CSP_STOPPED);
     CHECK_EQ(info(p.chan).waiting_receivers, 0);
@@ -51,7 +61,7 @@ TEST(stop_is_delivered_once)
     csp_interp *i = interp_new();
     pair p = pair_with(0, CSP_BLOCK, NULL, i);
     waiting *w = start_recv(p.in);
-    wait_parked(p.chan, 0, 1);
+    wait_asleep(i);
     csp_interp_cancel(i, CSP_STOP_ASKED);
     CHECK_EQ(await(w, NULL), CSP_STOPPED);
     csp_interp_cancel(i, CSP_STOP_ASKED); /* asked again: nothing new */

@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include <poll.h>
+#include <sched.h>
 
 static bool readable(csp_loop *loop, int ms)
 {
@@ -141,7 +142,7 @@ TEST(loop_may_be_freed_once_its_last_wait_was_drained)
         CHECK_EQ(start_through(loop, &w, &c), CSP_PENDING);
         task *t = spawn(send_one, &p.out);
         while (csp_loop_drain(loop) == NULL)
-            ;
+            sched_yield();
         csp_loop_free(loop);
         join(t);
         pair_free(p);
