@@ -57,14 +57,14 @@ class Placement:
 
     def __init__(self, name: str, places: tuple[str, str]) -> None:
         self.name = name
-        self._places = places
+        self.places = places
         self._started = 0
         self._free: list[interpreters.Interpreter] = []
         self._all: list[interpreters.Interpreter] = []
 
     def start(self, function: Callable[..., Any], *args: Any) -> Party:
         """Start the next party: `function` must be importable, and what it takes and returns must cross."""
-        place = self._places[self._started % 2]
+        place = self.places[self._started % 2]
         self._started += 1
         if place == "main":
             return Party(outcome, function, *args)
