@@ -58,9 +58,9 @@ def _exit(ref: "actors.ActorRef", ok: bool, result: "Any") -> "actors.Exit":
 
 def _say(end: "actors.Exit", *, returned: bool) -> None:
     try:
-        _core.boot_exit(end, returned)
+        _core.boot_exit(end, returned, end.reason not in ("normal", "shutdown"))
     except BaseException as error:  # the value does not cross, or refuses to be pickled
-        _core.boot_exit(actors.Exit(end.ref, "failed", None, _snapshot(error)), False)
+        _core.boot_exit(actors.Exit(end.ref, "failed", None, _snapshot(error)), False, True)
 
 
 def _snapshot(error: BaseException) -> "RemoteError":

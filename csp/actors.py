@@ -400,14 +400,15 @@ def _spawn(
     if name == "":
         raise ValueError("name must not be empty")
     prepare_process()
-    ready = options.get("ready", False)
     try:
         ref, started = _core.spawn_actor(
-            (by_reference(function), args, kwargs, ready),
+            (by_reference(function), args, kwargs, _payload_options(options)),
             name or str(getattr(function, "__name__", type(function).__name__)),
             name is None,
             options.get("trap_stop", False),
             False,
+            isinstance(function, type),
+            keep,
             _mailbox(options.get("mailbox", _MAILBOX)),
             _parent_here(),
             _NO_START,

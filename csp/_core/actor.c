@@ -86,6 +86,26 @@ static void leave_name_locked(csp_actor *actor)
     actor->named = false;
 }
 
+static void enter_list_locked(csp_actor *actor)
+{
+    if (actor->listed++ > 0)
+        return;
+    actor->next = NULL;
+    actor->prev = last_actor;
+    *(last_actor != NULL ? &last_actor->next : &first_actor) = actor;
+    last_actor = actor;
+    nactors++;
+}
+
+static void leave_list_locked(csp_actor *actor)
+{
+    if (--actor->listed > 0)
+        return;
+    *(actor->prev != NULL ? &actor->prev->next : &first_actor) = actor->next;
+    *(actor->next != NULL ? &actor->next->prev : &last_actor) = actor->prev;
+    nactors--;
+}
+
 /* Into the tables, under a name of its own. */
 static csp_status enter_tables(csp_actor *actor, const csp_actor_spec *spec)
 {
@@ -106,34 +126,34 @@ static csp_status enter_tables(csp_actor *actor, const csp_actor_spec *spec)
             enter_name_locked(actor);
     }
     if (status == CSP_OK) {
-        actor->listed = true;
-        actor->next = NULL;
-        actor->prev = last_actor;
-        *(last_actor != NULL ? &last_actor->next : &first_actor) = actor;
-        last_actor = actor;
-        nactors++;
+        enter_list_locked(actor);
+        if (spec->keep != CSP_KEEP_NEVER) {
+            enter_list_locked(actor);
+            actor->listed_as_kept = true;
+        }
     }
     csp_lock_release(&table_lock);
     return status;
 }
 
+/* Out of the names; and off the list, if only a life to come kept it there. */
 static void leave_names(csp_actor *actor)
 {
     lock_table();
     if (actor->named)
         leave_name_locked(actor);
+    if (actor->listed_as_kept) {
+        actor->listed_as_kept = false;
+        leave_list_locked(actor);
+    }
     csp_lock_release(&table_lock);
 }
 
 static void leave_list(csp_actor *actor)
 {
     lock_table();
-    if (actor->listed) {
-        *(actor->prev != NULL ? &actor->prev->next : &first_actor) = actor->next;
-        *(actor->next != NULL ? &actor->next->prev : &last_actor) = actor->prev;
-        actor->listed = false;
-        nactors--;
-    }
+    if (actor->listed > 0)
+        leave_list_locked(actor);
     csp_lock_release(&table_lock);
 }
 
@@ -230,6 +250,10 @@ csp_actor *csp_actor_new(const csp_actor_spec *spec, csp_status *p_status)
     actor->fork_generation = fork_generation();
     actor->is_interpreter = spec->is_interpreter;
     actor->trap_stop = spec->trap_stop;
+    actor->serves = spec->serves;
+    actor->keep = spec->keep;
+    actor->epoch = 1;
+    actor->started_at = (double)csp_now() / 1e9;
     actor->activity = CSP_BUSY;
     if ((actor->parent = spec->parent) != NULL)
         csp_actor_incref(spec->parent);
@@ -301,13 +325,19 @@ static void deliver(csp_end *end, csp_msg *msg)
     csp_end_free(end);
 }
 
+static void deliver_or_end(csp_end *end, csp_msg *msg)
+{
+    if (msg->kind != CSP_MSG_EMPTY)
+        deliver(end, msg);
+    else
+        csp_end_free(end); /* there was no memory for the copy: the monitor ends without a value */
+}
+
 static void deliver_copy(csp_end *end, const csp_msg *exit)
 {
     csp_msg copy = {.kind = CSP_MSG_EMPTY};
-    if (csp_msg_clone(&copy, exit) && copy.kind != CSP_MSG_EMPTY)
-        deliver(end, &copy);
-    else
-        csp_end_free(end); /* no memory for the copy: the monitor ends without a value */
+    csp_msg_clone(&copy, exit);
+    deliver_or_end(end, &copy);
 }
 
 /* Take out the monitors that nobody listens to any more; linked by `next`, for freeing outside the lock. */
@@ -369,8 +399,11 @@ csp_end *csp_actor_monitor(csp_actor *actor, struct csp_interp *interp)
     csp_end *receiver = new_monitor(interp, &sender);
     if (receiver == NULL)
         return NULL;
+    csp_msg copy = {.kind = CSP_MSG_EMPTY};
     csp_lock_acquire(&actor->lock);
     bool exited = actor->state == CSP_ACTOR_EXITED;
+    if (exited)
+        csp_msg_clone(&copy, &actor->exit); /* under the lock: a new life clears it */
     bool added = exited || add_monitor_locked(actor, sender, &dropped);
     csp_lock_release(&actor->lock);
     while (dropped != NULL) {
@@ -380,7 +413,7 @@ csp_end *csp_actor_monitor(csp_actor *actor, struct csp_interp *interp)
         csp_end_free(end);
     }
     if (exited)
-        deliver_copy(sender, &actor->exit); /* immutable by now */
+        deliver_or_end(sender, &copy);
     if (!added) {
         csp_end_free(sender);
         csp_end_free(receiver);
@@ -415,12 +448,15 @@ csp_end *csp_actor_open(csp_actor *actor, csp_actor_end which, struct csp_interp
 
 /* --- its life --- */
 
-void csp_actor_set_interp(csp_actor *actor, struct csp_interp *interp)
+void csp_actor_set_interp(csp_actor *actor, struct csp_owner *owner, struct csp_interp *interp)
 {
-    csp_interp_incref(interp);
     csp_lock_acquire(&actor->lock);
-    actor->interp = interp;
-    bool kill = actor->kill_asked, stop = actor->stop_asked && !actor->trap_stop;
+    bool current = actor->owner == owner, kill = !current || actor->kill_asked;
+    bool stop = actor->stop_asked && !actor->trap_stop;
+    if (current) {
+        csp_interp_incref(interp);
+        actor->interp = interp;
+    }
     csp_lock_release(&actor->lock);
     if (kill)
         csp_interp_cancel(interp, CSP_KILL_ASKED);
@@ -428,13 +464,15 @@ void csp_actor_set_interp(csp_actor *actor, struct csp_interp *interp)
         csp_interp_cancel(interp, CSP_STOP_ASKED);
 }
 
-void csp_actor_alive(csp_actor *actor)
+void csp_actor_alive(csp_actor *actor, struct csp_owner *owner)
 {
     csp_lock_acquire(&actor->lock);
-    if (actor->state == CSP_ACTOR_STARTING)
+    bool current = actor->owner == owner;
+    if (current && actor->state == CSP_ACTOR_STARTING)
         actor->state = CSP_ACTOR_ALIVE;
-    csp_end *started = actor->started;
-    actor->started = NULL;
+    csp_end *started = current ? actor->started : NULL;
+    if (current)
+        actor->started = NULL;
     csp_lock_release(&actor->lock);
     if (started != NULL) {
         csp_msg yes = {.kind = CSP_MSG_TRUE};
@@ -510,16 +548,110 @@ static uint32_t count_self_refs(csp_actor *actor, const csp_msg *exit)
     return count;
 }
 
-bool csp_actor_exited(csp_actor *actor, csp_msg *exit)
+/* What a record gives up, to be freed outside its lock. */
+typedef struct {
+    csp_end *ends[4];
+    csp_chan *inbox, *stopping;
+    csp_msg exit;
+} given_up;
+
+/* No further life: the mailbox goes.  The caller frees the name, and closes the inbox, once the lock is released. */
+static void give_up_mailbox_locked(csp_actor *actor, given_up *out)
 {
-    leave_names(actor); /* the name is free before anybody hears of the end */
+    CSP_ASSERT_HELD(&actor->lock);
+    actor->over = true;
+    out->ends[0] = actor->inbox_sender;
+    out->ends[1] = actor->inbox_receiver;
+    out->inbox = actor->inbox;
+    actor->inbox_sender = actor->inbox_receiver = NULL;
+    actor->inbox = NULL;
+}
+
+static void give_up_stopping_locked(csp_actor *actor, given_up *out)
+{
+    CSP_ASSERT_HELD(&actor->lock);
+    out->ends[2] = actor->stopping_sender;
+    out->ends[3] = actor->stopping_receiver;
+    out->stopping = actor->stopping;
+    actor->stopping_sender = actor->stopping_receiver = NULL;
+    actor->stopping = NULL;
+}
+
+static void close_for_all(csp_chan *chan)
+{
+    csp_effects fx;
+    csp_effects_init(&fx);
+    csp_chan_close(chan, NULL, NULL, &fx);
+    csp_effects_run(&fx);
+}
+
+static void free_given_up(given_up *out)
+{
+    if (out->inbox != NULL)
+        close_for_all(out->inbox); /* whoever else receives from it, nobody may send any more */
+    for (size_t i = 0; i < sizeof out->ends / sizeof *out->ends; i++)
+        free_end(out->ends[i]);
+    if (out->inbox != NULL)
+        csp_chan_decref(out->inbox);
+    if (out->stopping != NULL)
+        csp_chan_decref(out->stopping);
+    csp_msg_clear(&out->exit);
+}
+
+void csp_actor_close_inbox(csp_actor *actor)
+{
     csp_lock_acquire(&actor->lock);
-    if (actor->state == CSP_ACTOR_EXITED) {
-        csp_lock_release(&actor->lock);
+    csp_chan *inbox = actor->inbox;
+    if (inbox != NULL)
+        csp_chan_incref(inbox);
+    csp_lock_release(&actor->lock);
+    if (inbox != NULL) {
+        close_for_all(inbox);
+        csp_chan_decref(inbox);
+    }
+}
+
+void csp_actor_set_keep(csp_actor *actor, csp_keep keep)
+{
+    given_up out = {.exit = {.kind = CSP_MSG_EMPTY}};
+    csp_lock_acquire(&actor->lock);
+    actor->keep = keep;
+    bool ends = keep == CSP_KEEP_NEVER && actor->state == CSP_ACTOR_EXITED && !actor->over;
+    if (ends)
+        give_up_mailbox_locked(actor, &out);
+    csp_lock_release(&actor->lock);
+    if (!ends)
+        return;
+    csp_actor_incref(actor); /* the ends given up may hold the last messages that refer to it */
+    leave_names(actor);
+    free_given_up(&out);
+    csp_actor_decref(actor);
+}
+
+bool csp_actor_exited(csp_actor *actor, struct csp_owner *owner, csp_msg *exit, bool failed)
+{
+    given_up out = {.exit = {.kind = CSP_MSG_EMPTY}};
+    csp_lock_acquire(&actor->lock);
+    bool current = actor->state != CSP_ACTOR_EXITED && actor->owner == owner;
+    bool kept = actor->keep == CSP_KEEP_ALWAYS || (actor->keep == CSP_KEEP_ON_FAILURE && failed);
+    if (current) {
+        actor->owner = NULL; /* nobody else ends this life now */
+        if (!kept)
+            actor->over = true;
+    }
+    csp_lock_release(&actor->lock);
+    if (!current) {
         csp_msg_clear(exit);
         return false;
     }
-    csp_actor last = *actor; /* what the record gives up, to be freed outside the lock */
+    if (!kept)
+        leave_names(actor); /* the name is free before anybody hears of the end */
+    csp_lock_acquire(&actor->lock);
+    bool late = kept && actor->keep == CSP_KEEP_NEVER; /* said so since */
+    kept = kept && !late;
+    csp_end **monitors = actor->monitors, *started = actor->started;
+    uint32_t nmonitors = actor->nmonitors;
+    struct csp_interp *interp = actor->interp;
     actor->state = CSP_ACTOR_EXITED;
     actor->activity = CSP_CLOSING;
     csp_msg_move(&actor->exit, exit);
@@ -529,30 +661,83 @@ bool csp_actor_exited(csp_actor *actor, csp_msg *exit)
     actor->monitors = NULL;
     actor->nmonitors = actor->monitors_room = 0;
     actor->started = NULL;
-    actor->inbox_sender = actor->inbox_receiver = NULL;
-    actor->stopping_sender = actor->stopping_receiver = NULL;
-    actor->inbox = actor->stopping = NULL;
     actor->interp = NULL;
+    csp_msg copy = {.kind = CSP_MSG_EMPTY};
+    if (nmonitors > 0 || started != NULL)
+        csp_msg_clone(&copy, &actor->exit); /* a new life may clear it while we announce this one */
+    give_up_stopping_locked(actor, &out);
+    if (!kept)
+        give_up_mailbox_locked(actor, &out);
     csp_lock_release(&actor->lock);
 
-    csp_effects fx;
-    csp_effects_init(&fx);
-    csp_chan_close(last.inbox, NULL, NULL, &fx); /* whoever else receives from it, nobody may send any more */
-    csp_effects_run(&fx);
-    free_end(last.inbox_sender);
-    free_end(last.inbox_receiver);
-    free_end(last.stopping_sender);
-    free_end(last.stopping_receiver);
-    csp_chan_decref(last.inbox);
-    csp_chan_decref(last.stopping);
-    if (last.interp != NULL)
-        csp_interp_decref(last.interp);
-    for (uint32_t i = 0; i < last.nmonitors; i++)
-        deliver_copy(last.monitors[i], &actor->exit); /* immutable by now */
-    csp_raw_free(last.monitors);
-    if (last.started != NULL)
-        deliver_copy(last.started, &actor->exit);
+    if (late)
+        leave_names(actor);
+    free_given_up(&out);
+    if (interp != NULL)
+        csp_interp_decref(interp);
+    for (uint32_t i = 0; i < nmonitors; i++)
+        deliver_copy(monitors[i], &copy);
+    csp_raw_free(monitors);
+    if (started != NULL)
+        deliver_copy(started, &copy);
+    csp_msg_clear(&copy);
     return true;
+}
+
+/* A new life's `stopping` in place of the old one. */
+static void renew_locked(csp_actor *actor, csp_chan *stopping, csp_end *sender, csp_end *receiver, given_up *out)
+{
+    CSP_ASSERT_HELD(&actor->lock);
+    actor->stopping = stopping;
+    actor->stopping_sender = sender;
+    actor->stopping_receiver = receiver;
+    /* The references on the record inside the last Exit count again, and go with it. */
+    atomic_fetch_add_explicit(&actor->refs, actor->self_refs, memory_order_relaxed); /* the caller has one */
+    actor->self_refs = 0;
+    csp_msg_move(&out->exit, &actor->exit);
+    actor->state = CSP_ACTOR_STARTING;
+    actor->activity = CSP_BUSY;
+    actor->stop_asked = actor->kill_asked = actor->returned = false;
+    actor->epoch++;
+    actor->started_at = (double)csp_now() / 1e9;
+}
+
+static csp_status list_again(csp_actor *actor)
+{
+    lock_table();
+    csp_status status = process_ending ? CSP_KILLED : CSP_OK;
+    if (status == CSP_OK)
+        enter_list_locked(actor);
+    csp_lock_release(&table_lock);
+    return status;
+}
+
+csp_status csp_actor_restart(csp_actor *actor)
+{
+    given_up out = {.exit = {.kind = CSP_MSG_EMPTY}};
+    csp_end *sender = NULL, *receiver = NULL;
+    csp_chan *stopping = open_channel(1, &sender, &receiver);
+    csp_status status = stopping == NULL || sender == NULL || receiver == NULL ? CSP_NO_MEMORY : list_again(actor);
+    bool listed = status == CSP_OK;
+    csp_lock_acquire(&actor->lock);
+    if (status == CSP_OK && actor->state != CSP_ACTOR_EXITED)
+        status = CSP_WOULD_BLOCK;
+    else if (status == CSP_OK && actor->over)
+        status = CSP_END;
+    if (status == CSP_OK)
+        renew_locked(actor, stopping, sender, receiver, &out);
+    csp_lock_release(&actor->lock);
+    if (status == CSP_OK) {
+        free_given_up(&out);
+        return CSP_OK;
+    }
+    if (listed)
+        leave_list(actor);
+    free_end(sender);
+    free_end(receiver);
+    if (stopping != NULL)
+        csp_chan_decref(stopping);
+    return status;
 }
 
 /* --- csp.interpreters --- */

@@ -1,7 +1,13 @@
-/* The record of one actor: its name, its mailbox, its end.  Process-wide, RAW and counted, so that it survives the
- * interpreter that made it and the one that runs it.  An interpreter of csp.interpreters has one too, without a name.
+/* The record of one actor: its name, its mailbox, its lives and their ends.  Process-wide, RAW and counted, so that it
+ * survives the interpreter that made it and the one that runs it.  An interpreter of csp.interpreters has one too, without
+ * a name.
  *
- * Names: registered from spawn until just before the exit is announced; looked up from any interpreter.
+ * A reference names the record, not one life: a supervisor may start another life after the end of one (csp_actor_restart).
+ * Whether one may come is `keep`: then the name and the mailbox with what is queued stay over the end of a life, and else
+ * they are given up just before that end is announced.  What the fields say of a life is said of the running one, or,
+ * between lives, of the last.
+ *
+ * Names: registered from spawn until the last life's exit is announced; looked up from any interpreter.
  * Monitors: channels of capacity 1 that each get the Exit once and end; a monitor made after the fact gets it at once.
  * Lives: one is an OS thread that owns an interpreter of ours (or borrows this one: isolation "thread"); while an
  * interpreter of ours lives the process must not fork, and its exit has to end it first.
@@ -17,6 +23,9 @@
 
 typedef enum { CSP_ACTOR_STARTING = 0, CSP_ACTOR_ALIVE, CSP_ACTOR_EXITED } csp_actor_state;
 
+/* May another life follow? */
+typedef enum { CSP_KEEP_NEVER = 0, CSP_KEEP_ON_FAILURE, CSP_KEEP_ALWAYS } csp_keep;
+
 /* What an interpreter of csp.interpreters is doing; a true actor is busy all its life. */
 typedef enum { CSP_IDLE = 0, CSP_BUSY, CSP_CLOSING } csp_activity;
 
@@ -31,24 +40,33 @@ typedef struct csp_actor {
     uint32_t fork_generation;  /* immutable: csp_fork_generation at birth */
     bool is_interpreter;       /* immutable: belongs to csp.interpreters */
     bool trap_stop;            /* immutable: a stop only fires `stopping` */
+    bool serves;               /* immutable: a class, which answers calls */
+    uint32_t epoch;            /* guarded by lock: which life this is; the first is 1 */
+    int keep;                  /* guarded by lock: csp_keep */
+    bool over;                 /* guarded by lock: no further life; the name and the mailbox are given up */
+    uint64_t handled;          /* guarded by lock: messages done, over all lives */
+    double started_at;         /* guarded by lock: time.monotonic() at the start of this life */
     int state;                 /* guarded by lock: csp_actor_state */
     int activity;              /* guarded by lock: csp_activity */
     bool stop_asked, kill_asked; /* guarded by lock */
     bool returned;             /* guarded by lock: the function came to its end, `value` of the Exit is its result */
-    csp_end *inbox_sender, *inbox_receiver; /* pointers immutable until EXITED, guarded by lock; in-flight ends that keep the
-                                  mailbox open in both directions while nobody holds a handle */
-    csp_chan *inbox;           /* guarded by lock, counted: where ref.send goes; NULL once EXITED */
-    csp_chan *stopping;        /* guarded by lock, counted: yields True once when a stop is asked; NULL once EXITED */
+    csp_end *inbox_sender, *inbox_receiver; /* guarded by lock, NULL once over; in-flight ends that keep the mailbox open in
+                                  both directions while nobody holds a handle */
+    csp_chan *inbox;           /* guarded by lock, counted: where ref.send goes; NULL once over */
+    csp_chan *stopping;        /* guarded by lock, counted: this life's, yields True once when a stop is asked; NULL once EXITED */
     csp_end *stopping_sender, *stopping_receiver; /* guarded by lock; as for the inbox; the sender goes with the stop */
     struct csp_interp *interp; /* guarded by lock, counted: whose waits a stop breaks off; NULL before and after */
     struct csp_owner *owner;   /* guarded by lock, counted: the thread that runs it; NULL before and after */
-    csp_msg exit;              /* the encoded Exit; written under lock, immutable once EXITED */
+    csp_msg exit;              /* guarded by lock: the encoded Exit, once EXITED */
     uint32_t self_refs;        /* guarded by lock: uncounted references on this record inside `exit` */
     char *start_error;         /* guarded by lock, RAW: why no interpreter or no csp could be had for it, or NULL */
     csp_end **monitors;        /* guarded by lock: sending ends, in flight */
     uint32_t nmonitors, monitors_room;
     csp_end *started;          /* guarded by lock: gets True once alive, or the Exit if it never was */
-    bool listed, named;        /* guarded by the table's lock; listed: from birth to the end of its thread */
+    uint32_t listed;           /* guarded by the table's lock: reasons to be on the list: each thread that still runs a life of
+                                  it, and one while another life may follow */
+    bool listed_as_kept;       /* guarded by the table's lock: the latter */
+    bool named;                /* guarded by the table's lock */
     struct csp_actor *next, *prev, *next_named; /* guarded by the table's lock */
 } csp_actor;
 
@@ -56,7 +74,8 @@ typedef struct {
     const char *name;    /* the whole name, or its stem if `unique` */
     bool unique;         /* make it unique by a suffix */
     bool is_interpreter; /* no name in the table */
-    bool trap_stop;
+    bool trap_stop, serves;
+    int keep;            /* csp_keep */
     size_t mailbox;      /* capacity of the inbox */
     csp_actor *parent;   /* or NULL */
 } csp_actor_spec;
@@ -73,7 +92,7 @@ extern const csp_part_ops csp_actor_part;
 /* The live actor of that name, with a new reference, or NULL. */
 csp_actor *csp_actor_find(const char *name);
 
-/* All records whose thread lives (quarantined ones too), oldest first, each with a new reference, in a RAW array to be freed; NULL without memory.
+/* All records with a thread (quarantined ones too) or a life to come, oldest first, each with a new reference, in a RAW array to be freed; NULL without memory.
  * `children_of`: only those that it spawned (NULL: only those of main), unless `all`. */
 csp_actor **csp_actor_snapshot(csp_actor *children_of, bool all, uint32_t *p_count);
 
@@ -87,9 +106,10 @@ csp_end *csp_actor_watch_start(csp_actor *actor, struct csp_interp *interp);
 typedef enum { CSP_INBOX_SENDER, CSP_INBOX_RECEIVER, CSP_STOPPING_RECEIVER } csp_actor_end;
 csp_end *csp_actor_open(csp_actor *actor, csp_actor_end which, struct csp_interp *interp);
 
-/* From now on a stop or kill reaches the waits of `interp` (counted by this call); one asked before reaches them at once. */
-void csp_actor_set_interp(csp_actor *actor, struct csp_interp *interp);
-void csp_actor_alive(csp_actor *actor);
+/* From now on a stop or kill reaches the waits of `interp` (counted by this call); one asked before reaches them at once.
+ * Without effect, as csp_actor_alive, if `owner` is not the thread of the life that runs now. */
+void csp_actor_set_interp(csp_actor *actor, struct csp_owner *owner, struct csp_interp *interp);
+void csp_actor_alive(csp_actor *actor, struct csp_owner *owner);
 
 /* Keep the text (copied) for the ActorStartError; the first one counts. */
 void csp_actor_set_start_error(csp_actor *actor, const char *text);
@@ -100,9 +120,21 @@ void csp_actor_ask_stop(csp_actor *actor);
 /* Ask it to die: all its waits end with CSP_KILLED.  (Killing its Python code is py_attach.c's.)  Idempotent. */
 void csp_actor_ask_kill(csp_actor *actor);
 
-/* It has ended: free the name, then keep `exit` (moved) and announce it to the monitors.  False: it had ended before
- * (a quarantined actor whose thread came back); `exit` is cleared then.  No lock held. */
-bool csp_actor_exited(csp_actor *actor, csp_msg *exit);
+/* Its life has ended: unless another may follow, free the name and close the mailbox; then keep `exit` (moved) and announce it
+ * to the monitors.  `failed`: for CSP_KEEP_ON_FAILURE.  `owner` is the thread whose life it was: true gives the record's
+ * reference on it back to the caller; false means that the life had ended before, and perhaps another began (a quarantined
+ * actor whose thread came back), and `exit` is cleared.  No lock held. */
+bool csp_actor_exited(csp_actor *actor, struct csp_owner *owner, csp_msg *exit, bool failed);
+
+/* Another life may follow from now on, or none: an actor that is between lives and has none left is over at once. */
+void csp_actor_set_keep(csp_actor *actor, csp_keep keep);
+
+/* Begin a new life, STARTING, after the end of one.  CSP_OK; CSP_WOULD_BLOCK: one is running; CSP_END: it is over;
+ * CSP_NO_MEMORY; CSP_KILLED: the process is ending. */
+csp_status csp_actor_restart(csp_actor *actor);
+
+/* No new messages: senders get CSP_BROKEN; those queued are still received. */
+void csp_actor_close_inbox(csp_actor *actor);
 
 /* The state machine of csp.interpreters.  CSP_OK; CSP_WOULD_BLOCK: it is running; CSP_END: closing or closed. */
 csp_status csp_actor_begin_run(csp_actor *actor);

@@ -223,6 +223,57 @@ static PyObject *actor_begin_close(actor_object *self, PyObject *unused)
     return actor == NULL ? NULL : status_word(csp_actor_begin_close(actor));
 }
 
+static PyObject *actor_keep(actor_object *self, PyObject *mode)
+{
+    int keep = PyLong_AsInt(mode);
+    if (keep == -1 && PyErr_Occurred())
+        return NULL;
+    csp_actor *actor = usable(self);
+    if (actor == NULL)
+        return NULL;
+    csp_actor_set_keep(actor, (csp_keep)keep);
+    Py_RETURN_NONE;
+}
+
+static PyObject *actor_close_inbox(actor_object *self, PyObject *unused) { return act(self, csp_actor_close_inbox); }
+
+static PyObject *actor_epoch(actor_object *self, void *unused)
+{
+    csp_lock_acquire(&self->actor->lock);
+    uint32_t epoch = self->actor->epoch;
+    csp_lock_release(&self->actor->lock);
+    return PyLong_FromUnsignedLong(epoch);
+}
+
+static PyObject *actor_serves(actor_object *self, void *unused) { return PyBool_FromLong(self->actor->serves); }
+
+static PyObject *actor_done(actor_object *self, PyObject *unused)
+{
+    csp_lock_acquire(&self->actor->lock);
+    self->actor->handled++;
+    csp_lock_release(&self->actor->lock);
+    Py_RETURN_NONE;
+}
+
+/* handled, started_at, over, epoch, and the figures of the mailbox */
+static PyObject *actor_figures(actor_object *self, PyObject *unused)
+{
+    csp_actor *actor = usable(self);
+    csp_chan_info info = {.buffered = 0};
+    if (actor == NULL)
+        return NULL;
+    csp_lock_acquire(&actor->lock);
+    if (actor->inbox != NULL)
+        csp_chan_inspect(actor->inbox, &info);
+    unsigned long long handled = actor->handled;
+    double started_at = actor->started_at;
+    bool over = actor->over;
+    unsigned long epoch = actor->epoch;
+    csp_lock_release(&actor->lock);
+    return Py_BuildValue("(KdOknK)", handled, started_at, over ? Py_True : Py_False, epoch, (Py_ssize_t)info.buffered,
+                         (unsigned long long)info.counts.discarded);
+}
+
 static PyObject *actor_look(actor_object *self, PyObject *unused)
 {
     csp_actor *actor = usable(self);
@@ -251,6 +302,11 @@ static PyMethodDef actor_methods[] = {
     {"_end_run", (PyCFunction)actor_end_run, METH_NOARGS, PyDoc_STR("Take a begin_run back.")},
     {"_begin_close", (PyCFunction)actor_begin_close, METH_NOARGS, PyDoc_STR("'ok', 'running' or 'closed'.")},
     {"_look", (PyCFunction)actor_look, METH_NOARGS, PyDoc_STR("(interpreter's id or -1, running, of csp.interpreters)")},
+    {"_keep", (PyCFunction)actor_keep, METH_O, PyDoc_STR("May another life follow?  0 never, 1 after a failure, 2 always.")},
+    {"_close_inbox", (PyCFunction)actor_close_inbox, METH_NOARGS, PyDoc_STR("No new messages; those queued are served.")},
+    {"_done", (PyCFunction)actor_done, METH_NOARGS, PyDoc_STR("Count a message as handled.")},
+    {"_figures", (PyCFunction)actor_figures, METH_NOARGS,
+     PyDoc_STR("(handled, started_at, over, epoch, queued, discarded)")},
     {"__reduce__", (PyCFunction)actor_reduce, METH_NOARGS, NULL},
     {NULL},
 };
@@ -258,6 +314,8 @@ static PyMethodDef actor_methods[] = {
 static PyGetSetDef actor_getset[] = {
     {"name", (getter)actor_name, NULL, PyDoc_STR("Its registered name.")},
     {"id", (getter)actor_id, NULL, PyDoc_STR("A number that no other actor of this process ever has.")},
+    {"epoch", (getter)actor_epoch, NULL, PyDoc_STR("Which life of it this is, from 1; a supervisor's restart adds one.")},
+    {"_serves", (getter)actor_serves, NULL, PyDoc_STR("Is it a class, which answers calls?")},
     {"alive", (getter)actor_alive, NULL, PyDoc_STR("Is it up, and has its end not been announced?")},
     {NULL},
 };
@@ -403,47 +461,79 @@ static PyObject *launch(csp_state *state, csp_actor *actor, csp_owner *owner)
     return NULL;
 }
 
-static PyObject *spawn_actor(PyObject *module, PyObject *args)
+/* A life for the record, STARTING and listed; takes over `payload`.  (ref, started), or NULL with the life ended again. */
+static PyObject *begin_life(csp_state *state, csp_actor *actor, PyObject *remote, csp_msg *payload)
 {
-    csp_state *state = csp_state_of_module(module);
-    csp_actor_spec spec = {0};
-    PyObject *parent, *payload, *remote, *ref = NULL, *started = NULL, *result = NULL;
-    int unique, trap_stop, is_interpreter;
-    Py_ssize_t mailbox;
-    if (!PyArg_ParseTuple(args, "OspppnOO:spawn_actor", &payload, &spec.name, &unique, &trap_stop, &is_interpreter,
-                          &mailbox, &parent, &remote))
-        return NULL;
-    spec.unique = unique;
-    spec.trap_stop = trap_stop;
-    spec.is_interpreter = is_interpreter;
-    spec.mailbox = mailbox < 0 ? CSP_UNBOUNDED : (size_t)mailbox;
-    spec.parent = parent == Py_None ? NULL : csp_ref_actor(parent);
-    csp_msg msg = {.kind = CSP_MSG_EMPTY};
-    csp_owner *owner = NULL;
-    if (install_fork_veto() < 0 || csp_encode_slow(state, payload, &msg) < 0)
-        return NULL; /* before anything is made */
-    csp_actor *actor = new_record(state, &spec);
-    if (actor == NULL)
-        goto done;
-    ref = csp_ref_new(state, actor);
-    owner = ref == NULL ? NULL : new_owner(state, actor, ref, remote, &msg);
-    started = owner == NULL ? NULL : launch(state, actor, owner);
+    PyObject *result = NULL, *ref = csp_ref_new(state, actor);
+    csp_owner *owner = ref == NULL ? NULL : new_owner(state, actor, ref, remote, payload);
+    PyObject *started = owner == NULL ? NULL : launch(state, actor, owner);
     if (started != NULL) {
         result = PyTuple_Pack(2, ref, started);
     }
     else { /* it never was: nobody but a racing whereis can have seen it */
+        PyObject *exception = PyErr_GetRaisedException();
         csp_msg nothing = {.kind = CSP_MSG_EMPTY};
-        csp_actor_exited(actor, &nothing);
+        csp_actor_exited(actor, NULL, &nothing, true);
         csp_actor_unlist(actor);
+        PyErr_SetRaisedException(exception);
     }
-done:
-    csp_msg_clear(&msg);
     if (owner != NULL)
         csp_owner_decref(owner);
-    if (actor != NULL)
-        csp_actor_decref(actor);
     Py_XDECREF(ref);
     Py_XDECREF(started);
+    return result;
+}
+
+static PyObject *spawn_actor(PyObject *module, PyObject *args)
+{
+    csp_state *state = csp_state_of_module(module);
+    csp_actor_spec spec = {0};
+    PyObject *parent, *payload, *remote, *result = NULL;
+    int unique, trap_stop, is_interpreter, serves;
+    Py_ssize_t mailbox;
+    if (!PyArg_ParseTuple(args, "OsppppinOO:spawn_actor", &payload, &spec.name, &unique, &trap_stop, &is_interpreter,
+                          &serves, &spec.keep, &mailbox, &parent, &remote))
+        return NULL;
+    spec.unique = unique;
+    spec.trap_stop = trap_stop;
+    spec.is_interpreter = is_interpreter;
+    spec.serves = serves;
+    spec.mailbox = mailbox < 0 ? CSP_UNBOUNDED : (size_t)mailbox;
+    spec.parent = parent == Py_None ? NULL : csp_ref_actor(parent);
+    csp_msg msg = {.kind = CSP_MSG_EMPTY};
+    if (install_fork_veto() < 0 || csp_encode_slow(state, payload, &msg) < 0)
+        return NULL; /* before anything is made */
+    csp_actor *actor = new_record(state, &spec);
+    if (actor != NULL) {
+        result = begin_life(state, actor, remote, &msg);
+        csp_actor_decref(actor);
+    }
+    csp_msg_clear(&msg);
+    return result;
+}
+
+static PyObject *restart_actor(PyObject *module, PyObject *args)
+{
+    csp_state *state = csp_state_of_module(module);
+    PyObject *object, *payload, *remote, *result = NULL;
+    if (!PyArg_ParseTuple(args, "O!OO:restart_actor", state->actor_type, &object, &payload, &remote))
+        return NULL;
+    csp_actor *actor = usable((actor_object *)object);
+    csp_msg msg = {.kind = CSP_MSG_EMPTY};
+    if (actor == NULL || csp_encode_slow(state, payload, &msg) < 0)
+        return NULL;
+    csp_status status = csp_actor_restart(actor);
+    if (status == CSP_OK)
+        result = begin_life(state, actor, remote, &msg);
+    else if (status == CSP_NO_MEMORY)
+        PyErr_NoMemory();
+    else if (status == CSP_WOULD_BLOCK)
+        PyErr_Format(PyExc_RuntimeError, "actor '%s' has not ended", actor->name);
+    else
+        csp_raise_format(state, status == CSP_END ? CSP_E_ActorDied : CSP_E_ActorStartError,
+                         status == CSP_END ? "actor '%s' has no further life" : "the process is ending: no life for '%s'",
+                         actor->name);
+    csp_msg_clear(&msg);
     return result;
 }
 
@@ -492,9 +582,14 @@ static PyObject *set_ref_type(PyObject *module, PyObject *type)
 
 PyMethodDef csp_actor_functions[] = {
     {"spawn_actor", spawn_actor, METH_VARARGS,
-     PyDoc_STR("spawn_actor(payload, name, unique, trap_stop, is_interpreter, mailbox, parent, remote) -> (ref, started)\n\n"
+     PyDoc_STR("spawn_actor(payload, name, unique, trap_stop, is_interpreter, serves, keep, mailbox, parent, remote) -> (ref, "
+               "started)\n\n"
                "Start a thread with an interpreter of its own.  `started` gets True, or the Exit of one that never came up,\n"
-               "which has `remote` if it could not say itself what was wrong.  mailbox < 0: unbounded.")},
+               "which has `remote` if it could not say itself what was wrong.  mailbox < 0: unbounded.  keep: may another\n"
+               "life follow?  0 never, 1 after a failure, 2 always.")},
+    {"restart_actor", restart_actor, METH_VARARGS,
+     PyDoc_STR("restart_actor(ref, payload, remote) -> (ref, started)\n\nBegin another life of an actor that has ended and was "
+               "kept.  Raises ActorDied if\nit has no further life.")},
     {"find_actor", find_actor, METH_O, PyDoc_STR("find_actor(name) -> ActorRef | None")},
     {"list_actors", list_actors, METH_NOARGS, PyDoc_STR("list_actors() -> references to all whose thread lives")},
     {"set_ref_type", set_ref_type, METH_O, PyDoc_STR("set_ref_type(cls)\n\nThe class that references are made of.")},
@@ -526,7 +621,7 @@ int csp_add_actor_types(PyObject *module, csp_state *state)
         owner->state = state;
         csp_interp_incref(state->interp);
         owner->record = state->interp;
-        csp_actor_set_interp(owner->actor, state->interp);
+        csp_actor_set_interp(owner->actor, owner, state->interp);
     }
     return state->interp->is_main ? end_with_process(module) : 0;
 }

@@ -71,7 +71,31 @@ static void set_owner(csp_actor *actor, csp_owner *owner) /* counted by the call
         csp_owner_decref(old);
 }
 
+/* Is it the thread of the life that runs now?  Not once it was given up: then another life may run already. */
+static bool is_current(csp_owner *owner)
+{
+    csp_lock_acquire(&owner->actor->lock);
+    bool current = owner->actor->owner == owner;
+    csp_lock_release(&owner->actor->lock);
+    return current;
+}
+
 /* --- stop, kill, give up --- */
+
+/* For those whose parent ends: no supervisor is left to start them again. */
+static void stop_for_good(csp_actor *actor)
+{
+    csp_actor_set_keep(actor, CSP_KEEP_NEVER);
+    csp_actor_ask_stop(actor);
+}
+
+static void kill_for_good(csp_actor *actor)
+{
+    csp_actor_set_keep(actor, CSP_KEEP_NEVER);
+    csp_actor_kill(actor);
+}
+
+static uint32_t for_children(csp_actor *parent, bool all, void (*act)(csp_actor *));
 
 void csp_actor_kill(csp_actor *actor)
 {
@@ -102,7 +126,9 @@ void csp_actor_quarantine(csp_actor *actor)
         csp_interp_died(record, &cause, false);
         csp_interp_decref(record);
     }
-    csp_actor_exited(actor, &exit);
+    for_children(actor, false, kill_for_good); /* its own thread, if it comes back, finds another life's perhaps */
+    if (csp_actor_exited(actor, owner, &exit, true))
+        csp_owner_decref(owner);
     csp_owner_decref(owner);
 }
 
@@ -221,11 +247,11 @@ static uint32_t await_children(csp_actor *parent, bool all, csp_time deadline)
 uint32_t csp_end_children(csp_actor *parent, csp_time stop_for, csp_time kill_for)
 {
     bool everybody = parent == NULL; /* the process ends: a stuck parent must not keep its children from being killed */
-    if (for_children(parent, false, csp_actor_ask_stop) == 0 && !(everybody && csp_lives() > 0))
+    if (for_children(parent, false, stop_for_good) == 0 && !(everybody && csp_lives() > 0))
         return 0;
     if (await_children(parent, everybody, csp_now() + stop_for) == 0)
         return 0;
-    for_children(parent, everybody, csp_actor_kill);
+    for_children(parent, everybody, kill_for_good);
     return await_children(parent, everybody, csp_now() + kill_for);
 }
 
@@ -284,9 +310,11 @@ static void announce(csp_owner *owner)
         csp_msg_move(&exit, &owner->killed_exit); /* empty if it is in quarantine, where nothing is announced */
         csp_lock_release(&owner->lock);
     }
+    bool failed = owner->failed || exit.kind == CSP_MSG_EMPTY || kill_is_asked(actor);
     if (exit.kind == CSP_MSG_EMPTY)
         csp_msg_move(&exit, &owner->failed_exit);
-    csp_actor_exited(actor, &exit);
+    if (csp_actor_exited(actor, owner, &exit, failed))
+        csp_owner_decref(owner); /* the record's reference; ours remains */
 }
 
 /* Threads stay that nobody can end: ending the interpreter under them would crash.  The actor's end is announced, the
@@ -329,7 +357,7 @@ static void *owner_main(void *arg)
     PyThreadState *tstate = make_interpreter(owner);
     if (tstate != NULL) {
         run_boot(owner);
-        if (csp_end_children(actor, CHILDREN_STOP, CHILDREN_KILL) > 0)
+        if (is_current(owner) && csp_end_children(actor, CHILDREN_STOP, CHILDREN_KILL) > 0)
             for_children(actor, false, csp_actor_quarantine);
         if (owner->record != NULL && !settle_threads(owner))
             outlive_threads(owner);
@@ -343,7 +371,6 @@ static void *owner_main(void *arg)
     csp_life_end();
     announce(owner);
     csp_actor_unlist(actor);
-    set_owner(actor, NULL);
     csp_owner_decref(owner);
     return NULL;
 }
@@ -401,7 +428,7 @@ static PyObject *boot_alive(PyObject *module, PyObject *unused)
         return NULL;
     if (owner->actor->is_interpreter)
         csp_actor_end_run(owner->actor);
-    csp_actor_alive(owner->actor);
+    csp_actor_alive(owner->actor, owner);
     Py_RETURN_NONE;
 }
 
@@ -424,7 +451,7 @@ static PyObject *run_body(PyObject *module, PyObject *args)
         return NULL;
     csp_guard_open(owner);
     PyObject *result = NULL;
-    if (kill_is_asked(owner->actor)) /* before the gate was open, so nobody threw it */
+    if (kill_is_asked(owner->actor) || !is_current(owner)) /* before the gate was open, so nobody threw it */
         PyErr_SetNone(csp_state_of_module(module)->errors[CSP_E_Killed]);
     else
         result = PyObject_Call(function, positional, named);
@@ -442,7 +469,7 @@ static PyObject *boot_asked(PyObject *module, PyObject *unused)
         return NULL;
     csp_actor *actor = owner->actor;
     csp_lock_acquire(&actor->lock);
-    bool stop = actor->stop_asked, kill = actor->kill_asked;
+    bool stop = actor->stop_asked, kill = actor->kill_asked || actor->owner != owner;
     csp_lock_release(&actor->lock);
     /* Relaxed: only this interpreter's own waits deliver a stop, and they are over or their outcome is known. */
     uint32_t cancel = atomic_load_explicit(&csp_state_of_module(module)->interp->cancel, memory_order_relaxed);
@@ -458,8 +485,8 @@ static PyObject *interpreter_id(PyObject *module, PyObject *unused)
 static PyObject *boot_exit(PyObject *module, PyObject *args)
 {
     PyObject *exit;
-    int returned;
-    if (!PyArg_ParseTuple(args, "Op:boot_exit", &exit, &returned))
+    int returned, failed;
+    if (!PyArg_ParseTuple(args, "Opp:boot_exit", &exit, &returned, &failed))
         return NULL;
     csp_owner *owner = owner_or_raise();
     if (owner == NULL)
@@ -472,8 +499,10 @@ static PyObject *boot_exit(PyObject *module, PyObject *args)
         csp_interp_set_exit_cause(state->interp, &cause);
     csp_msg_clear(&owner->exit);
     csp_msg_move(&owner->exit, &msg);
+    owner->failed = failed;
     csp_lock_acquire(&owner->actor->lock);
-    owner->actor->returned = returned;
+    if (owner->actor->owner == owner)
+        owner->actor->returned = returned;
     csp_lock_release(&owner->actor->lock);
     Py_RETURN_NONE;
 }
@@ -544,7 +573,7 @@ PyMethodDef csp_interp_functions[] = {
     {"boot_asked", boot_asked, METH_NOARGS, PyDoc_STR("'kill', 'stop', 'unnoticed stop' or '': what has been asked of this actor.")},
     {"interpreter_id", interpreter_id, METH_NOARGS, PyDoc_STR("CPython's number of this interpreter.")},
     {"boot_exit", boot_exit, METH_VARARGS,
-     PyDoc_STR("boot_exit(exit, returned)\n\nKeep the Exit, to be announced once the interpreter has ended.")},
+     PyDoc_STR("boot_exit(exit, returned, failed)\n\nKeep the Exit, to be announced once the interpreter has ended.")},
     {"run_body", run_body, METH_VARARGS,
      PyDoc_STR("run_body(function, args, kwargs) -> (True, result) or (False, exception)\n\nCall it; while it runs, and only "
                "then, a kill may strike.")},

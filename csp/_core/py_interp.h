@@ -20,6 +20,7 @@ typedef struct csp_owner {
     csp_msg payload;         /* owner's thread only once started: what to run, taken by _core.boot_payload */
     csp_msg exit;            /* owner's thread only: the Exit that the actor computed */
     csp_msg failed_exit;     /* owner's thread only once started: the Exit for a life that could not say its own */
+    bool failed;             /* owner's thread only: the Exit is a failure, for the record's `keep` */
     csp_interp *record;      /* owner's thread only; counted; NULL until csp is loaded */
     csp_state *state;        /* owner's thread, and others inside the guard: the module of its interpreter */
     csp_lock lock;           /* rank OWNER */
