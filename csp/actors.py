@@ -402,13 +402,13 @@ def _spawn(
     prepare_process()
     try:
         ref, started = _core.spawn_actor(
-            (by_reference(function), args, kwargs, _payload_options(options)),
+            (by_reference(function), args, kwargs, {"ready": True} if options.get("ready") else {}),
             name or str(getattr(function, "__name__", type(function).__name__)),
             name is None,
             options.get("trap_stop", False),
             False,
             isinstance(function, type),
-            keep,
+            0,
             _mailbox(options.get("mailbox", _MAILBOX)),
             _parent_here(),
             _NO_START,
