@@ -12,6 +12,7 @@ names load on first use.
 
 from csp._core import (
     Channel,
+    ChannelStatistics,
     Lease,
     RecvChannel,
     Selected,
@@ -70,6 +71,7 @@ __all__ = [
     "ActorStartError",
     "BrokenChannel",
     "Channel",
+    "ChannelStatistics",
     "ClosedHandle",
     "CspError",
     "DeadlockError",

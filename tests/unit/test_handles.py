@@ -226,6 +226,18 @@ def test_statistics_cannot_be_changed(field: str) -> None:
         stats[0] = 1  # type: ignore[index]
 
 
+def test_statistics_crosses() -> None:
+    """The record is a plain value: it crosses, pickles and copies, and its class is a public name."""
+    ch: Channel[Any] = Channel(3)
+    stats = ch.statistics()
+    assert type(stats) is csp.ChannelStatistics
+    assert "ChannelStatistics" in csp.__all__
+    ch.send(stats)
+    for copied in (ch.recv(), pickle.loads(pickle.dumps(stats)), copy.deepcopy(stats)):
+        assert type(copied) is csp.ChannelStatistics
+        assert copied == stats
+
+
 def test_statistics_is_a_snapshot() -> None:
     """The record says what was, and does not follow the channel."""
     ch: Channel[int] = Channel(3)

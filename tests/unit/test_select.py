@@ -201,6 +201,17 @@ def test_result_channel_is_the_object_that_was_passed(select: Callable[..., Sele
     assert select([one, None]).channel is one
 
 
+def test_result_crosses_with_its_index() -> None:
+    """A Selected is a value: it crosses whole."""
+    mail: Channel[Any] = Channel(1)
+    ch = filled("x")
+    for fired in (select([None, ch]), select([], timeout=0)):
+        mail.send(fired)
+        came = mail.recv()
+        assert type(came) is Selected
+        assert (came.channel, came.value, came.index, bool(came)) == (fired.channel, fired.value, fired.index, bool(fired))
+
+
 @both
 @pytest.mark.parametrize("timeout", [0, 0.0, 0.005])
 def test_timeout_result_is_falsy(select: Callable[..., Selected], timeout: float) -> None:
