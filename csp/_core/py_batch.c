@@ -201,14 +201,18 @@ PyObject *csp_handle_recv_many(PyObject *object, PyObject *args, PyObject *kwarg
 {
     csp_handle *self = (csp_handle *)object;
     static char *names[] = {"limit", "timeout", NULL};
-    Py_ssize_t limit;
-    PyObject *timeout = NULL;
+    PyObject *number, *timeout = NULL;
     csp_time deadline;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n|O:recv_many", names, &limit, &timeout) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:recv_many", names, &number, &timeout) ||
         csp_parse_timeout(timeout, &deadline) < 0)
         return NULL;
+    if (!PyIndex_Check(number))
+        return PyErr_Format(PyExc_TypeError, "limit must be an int, not %.100s", Py_TYPE(number)->tp_name);
+    Py_ssize_t limit = PyNumber_AsSsize_t(number, NULL); /* no matter by how much it is beyond what can be there */
+    if (limit == -1 && PyErr_Occurred())
+        return NULL;
     if (limit < 1)
-        return PyErr_Format(PyExc_ValueError, "limit must be at least 1, not %zd", limit);
+        return PyErr_Format(PyExc_ValueError, "limit must be at least 1, not %R", number);
     if (csp_is_forked(self->end))
         return csp_raise(self->state, CSP_FORKED, CSP_RECV, NULL, object, -1);
     csp_status status = csp_may_begin(self->state);

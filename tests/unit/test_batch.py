@@ -161,7 +161,7 @@ def test_batches_of_two_senders_keep_their_order() -> None:
 # --- recv_many ---
 
 
-@pytest.mark.parametrize("limit", [1, 2, 5, 6, 100, 2**62])
+@pytest.mark.parametrize("limit", [1, 2, 5, 6, 100, 2**62, 10**30])
 def test_recv_many_takes_what_is_there_up_to_limit(limit: int) -> None:
     """It takes at most `limit` of what is there, in order, and does not wait for more."""
     ch: Channel[int] = Channel(9)
@@ -171,10 +171,17 @@ def test_recv_many_takes_what_is_there_up_to_limit(limit: int) -> None:
     assert len(ch) == 5 - len(got)
 
 
-@pytest.mark.parametrize("limit", [0, -1])
+@pytest.mark.parametrize("limit", [0, -1, -(10**30)])
 def test_recv_many_limit_must_be_positive(limit: int) -> None:
     """A limit below 1 is a ValueError that names it."""
     with pytest.raises(ValueError, match="limit"):
+        Channel(1).recv_many(limit)
+
+
+@pytest.mark.parametrize("limit", [None, 1.0, "1"])
+def test_recv_many_limit_must_be_an_int(limit: Any) -> None:
+    """What is no int is a TypeError that names it."""
+    with pytest.raises(TypeError, match="limit"):
         Channel(1).recv_many(limit)
 
 
