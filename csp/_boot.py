@@ -134,7 +134,7 @@ def release_threads() -> None:
     Idle threads of executors that nobody shut down wait for an exit that has begun: `concurrent.futures` tells them in a
     hook of `threading._shutdown`, which then joins them without a limit.
     """
-    threading = sys.modules.get("threading")
+    threading: Any = sys.modules.get("threading")
     if threading is not None:
         report = threading.excepthook
 
@@ -143,7 +143,7 @@ def release_threads() -> None:
                 report(args)
 
         threading.excepthook = excepthook
-    futures = sys.modules.get("concurrent.futures.thread")
+    futures: Any = sys.modules.get("concurrent.futures.thread")
     if futures is None:
         return
     with futures._global_shutdown_lock:

@@ -263,12 +263,12 @@ def _parts_of(thing: "Any") -> "Iterator[tuple[object, str]]":
     """What a thing is made of, each with the step that leads to it, as pickle would see it."""
     if isinstance(thing, (type, _Function)) or _core.is_part(thing):
         return
-    reduce = copyreg.dispatch_table.get(type(thing))
+    reduce: Any = copyreg.dispatch_table.get(type(thing))
     reduced: Any = thing.__reduce_ex__(5) if reduce is None else reduce(thing)
     if not isinstance(reduced, tuple) or not 2 <= len(reduced) <= 6:
         raise PickleError("__reduce_ex__ must return a tuple or a string")
     make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
-    if type(thing).__reduce__ is object.__reduce__:
+    if getattr(type(thing), "__reduce__", None) is object.__reduce__:
         yield from _slots(thing)
     yield from _state(state)
     yield from _sequence(items or ())
