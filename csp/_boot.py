@@ -1,9 +1,9 @@
 """The first code in a new interpreter, called by the thread that owns it: what to run, run it, say how it ended."""
 
+import _thread
 import sys
 
 from csp import _core, actors
-from csp._main import main_attribute, resolve
 from csp.errors import DecodeError, Killed, Stopped
 
 TYPE_CHECKING = False
@@ -13,8 +13,22 @@ if TYPE_CHECKING:
     from csp._remote import RemoteError
 
 
+def _quiet_threads() -> None:
+    """A thread of the actor that a stop or a kill ends is no news: `threading`, once imported, takes this hook for its own."""
+    report = getattr(_thread, "_excepthook", None)
+    if report is None:
+        return
+
+    def excepthook(args: "Any", /) -> None:
+        if not issubclass(args.exc_type, (Stopped, Killed)):
+            report(args)
+
+    _thread._excepthook = excepthook
+
+
 def live() -> None:
     """The whole life of a function actor."""
+    _quiet_threads()
     ref = _core.boot_ref()
     actors.enter(ref, actors.ActorContext(ref))
     try:
@@ -40,9 +54,14 @@ def _resolved(function: "Any") -> "Any":
         return function
     where, qualname = function
     if isinstance(where, tuple):
+        from csp._main import main_attribute
+
         return main_attribute(where, qualname)
     __import__(where)
-    return resolve(sys.modules[where], qualname)
+    found = sys.modules[where]
+    for name in qualname.split("."):
+        found = getattr(found, name)
+    return found
 
 
 def _exit(ref: "actors.ActorRef", ok: bool, result: "Any") -> "actors.Exit":
@@ -71,6 +90,7 @@ def _snapshot(error: BaseException) -> "RemoteError":
 
 def serve() -> None:
     """The life of an interpreter of csp.interpreters: run what is handed in, one request at a time."""
+    _quiet_threads()
     ref = _core.boot_ref()
     actors.enter(ref, None)
     inbox = ref._inbox()
@@ -128,21 +148,11 @@ def _answer(reply: "_core.SendChannel[Any]", answer: "tuple[bool, Any]") -> None
             pass  # the caller has left
 
 
-def release_threads() -> None:
-    """The body is over and threads are left: let those end that only wait to be told so, and end without noise.
+def release_pools() -> None:
+    """Tell the idle threads of executors that nobody shut down to end: they wait for an exit that has begun.
 
-    Idle threads of executors that nobody shut down wait for an exit that has begun: `concurrent.futures` tells them in a
-    hook of `threading._shutdown`, which then joins them without a limit.
+    `concurrent.futures` does this in a hook of `threading._shutdown`, which then joins them without a limit.
     """
-    threading: Any = sys.modules.get("threading")
-    if threading is not None:
-        report = threading.excepthook
-
-        def excepthook(args: "Any") -> None:
-            if not issubclass(args.exc_type, (Stopped, Killed)):
-                report(args)
-
-        threading.excepthook = excepthook
     futures: Any = sys.modules.get("concurrent.futures.thread")
     if futures is None:
         return

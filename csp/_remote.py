@@ -208,10 +208,7 @@ def refused_advice(error: RemoteError) -> str:
     while link is not None:
         if _REFUSED in link.message:
             module = link.message.partition("module ")[2].partition(" ")[0] or "an extension module"
-            return (
-                f" [{module} does not support an interpreter of its own: spawn the actor with isolation='thread', or"
-                " 'process']"
-            )
+            return f" [{module} does not support an interpreter of its own: spawn the actor with isolation='thread', or 'process']"
         link = link.cause or link.context
     return ""
 

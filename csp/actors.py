@@ -19,8 +19,6 @@ vocabulary, exits and monitors are Erlang's; `stopping` as a channel for select 
 import sys
 
 from csp import _core
-from csp._main import NAMES, reference_to, resolve
-from csp._remote import RemoteError, refused_advice
 from csp.errors import (
     ActorDied,
     ActorFailed,
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, ParamSpec, Protocol, Self, TypeVar, overload
 
+    from csp._remote import RemoteError
     from csp.errors import RunFailed
 
     P = ParamSpec("P")
@@ -79,9 +78,7 @@ class Exit(tuple):  # type: ignore[type-arg]
     __module__ = "csp"
     __match_args__ = ("ref", "reason", "value", "remote")
 
-    def __new__(
-        cls, ref: "ActorRef", reason: str, value: object = None, remote: "RemoteError | None" = None
-    ) -> "Self":
+    def __new__(cls, ref: "ActorRef", reason: str, value: object = None, remote: "RemoteError | None" = None) -> "Self":
         return tuple.__new__(cls, (ref, reason, value, remote))
 
     @property
@@ -202,6 +199,8 @@ _core.set_ref_type(ActorRef)
 
 def error_of(cls: "type[ActorFailed | ActorStartError | RunFailed]", what: str, remote: "RemoteError") -> "Any":
     """The exception that stands for what was raised in another interpreter."""
+    from csp._remote import refused_advice
+
     error = cls(f"{what}: {remote}{refused_advice(remote)}")
     error.remote = remote
     error.__cause__ = remote.original()
@@ -390,9 +389,7 @@ def spawn(
     return _spawn(function, args, kwargs, name, isolation)
 
 
-def _spawn(
-    function: "Any", args: "tuple[object, ...]", kwargs: "dict[str, object]", name: "str | None", isolation: "str | None"
-) -> ActorRef:
+def _spawn(function: "Any", args: "tuple[object, ...]", kwargs: "dict[str, object]", name: "str | None", isolation: "str | None") -> ActorRef:
     options = getattr(function, "__csp_actor__", None) or {}
     _check_target(function, isolation or options.get("isolation") or "interpreter")
     if name is not None and not isinstance(name, str):
@@ -411,7 +408,7 @@ def _spawn(
             0,
             _mailbox(options.get("mailbox", _MAILBOX)),
             _parent_here(),
-            _NO_START,
+            no_start(),
         )
     except NotShareable as error:
         raise NotShareable(_name_the_argument(str(error))) from error.__cause__
@@ -426,6 +423,8 @@ def by_reference(function: "Any") -> "Any":
     """
     if type(function) is not type(by_reference):
         return function
+    from csp._main import NAMES, reference_to, resolve
+
     if function.__module__ in NAMES:
         return reference_to(function) or function
     try:
@@ -435,7 +434,11 @@ def by_reference(function: "Any") -> "Any":
     return (function.__module__, function.__qualname__) if found is function else function
 
 
-_NO_START = RemoteError(("RuntimeError", "the interpreter could not be set up", (), (), None, None, None))
+def no_start() -> "RemoteError":
+    """What an actor died of that could not say it itself."""
+    from csp._remote import RemoteError
+
+    return RemoteError(("RuntimeError", "the interpreter could not be set up", (), (), None, None, None))
 
 
 def _parent_here() -> "ActorRef | None":
@@ -506,6 +509,14 @@ def prepare_process() -> None:
 def whereis(name: str) -> "ActorRef | None":
     """The live actor of that name, from any interpreter; None if there is none."""
     return _core.find_actor(name)
+
+
+def __getattr__(name: str) -> object:
+    if name != "RemoteError":
+        raise AttributeError(f"module 'csp.actors' has no attribute {name!r}")
+    from csp._remote import RemoteError
+
+    return RemoteError
 
 
 # --- the program ---

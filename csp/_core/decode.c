@@ -309,6 +309,12 @@ static PyObject *new_record(decoder *d, unsigned code, Py_ssize_t length)
 {
     if (d->state->record_types[code] == NULL && !load_actors())
         return NULL;
+    if (d->state->record_types[code] == NULL) { /* RemoteError, which an actor seldom needs */
+        PyObject *remote = PyImport_ImportModule("csp._remote");
+        if (remote == NULL)
+            return NULL;
+        Py_DECREF(remote);
+    }
     PyTypeObject *type = d->state->record_types[code];
     if (type == NULL) {
         PyErr_Format(PyExc_LookupError, "records of code %u are not known here", code);

@@ -194,7 +194,7 @@ static bool settle_threads(csp_owner *owner)
     if (csp_count_other_threads() == 0)
         return true;
     PyObject *boot = PyImport_ImportModule("csp._boot");
-    PyObject *done = boot == NULL ? NULL : PyObject_CallMethod(boot, "release_threads", NULL);
+    PyObject *done = boot == NULL ? NULL : PyObject_CallMethod(boot, "release_pools", NULL);
     Py_XDECREF(boot);
     Py_XDECREF(done);
     PyErr_Clear(); /* best effort: what remains is waited for */

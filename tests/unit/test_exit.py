@@ -89,9 +89,7 @@ def test_os_exit_is_immediate():
 
 def test_interrupted_program_ends_by_the_signal():
     """Ctrl-C in a program with live actors: a KeyboardInterrupt traceback, death by SIGINT, no hang."""
-    process = run_script(
-        KINDS["blocked"] + "\n" + KINDS["spinning"] + "\nprint('up', flush=True)\ncsp.Channel().recv()", wait=False
-    )
+    process = run_script(KINDS["blocked"] + "\n" + KINDS["spinning"] + "\nprint('up', flush=True)\ncsp.Channel().recv()", wait=False)
     assert process.stdout.readline() == "up\n"
     process.send_signal(signal.SIGINT)
     status, _, err = finish(process)
@@ -189,12 +187,7 @@ def test_no_actor_starts_while_the_process_ends():
 def test_script_with_guard_spawns_functions_of_its_own(tmp_path):
     """Functions of a script's __main__ are found by running it again under its guard."""
     script = tmp_path / "program.py"
-    script.write_text(
-        "import csp\n"
-        "@csp.actor\n"
-        "def double(n):\n    return 2 * n\n"
-        "if __name__ == '__main__':\n    print(double.spawn(21).result())\n"
-    )
+    script.write_text("import csp\n@csp.actor\ndef double(n):\n    return 2 * n\nif __name__ == '__main__':\n    print(double.spawn(21).result())\n")
     env = {**os.environ, "PYTHONPATH": ROOT}
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=LIMIT, env=env, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "42\n", "")
@@ -232,7 +225,5 @@ def test_interpreter_flags_do_not_matter(flags):
     """Developer mode, without site, optimised."""
     source = textwrap.dedent(HEADER) + "assert csp.spawn(bodies.add, 1).result() == 11\ncsp.spawn(bodies.block)\nprint('over')"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([ROOT, *[p for p in sys.path if p]])}
-    done = subprocess.run(
-        [sys.executable, *flags, "-c", source], capture_output=True, text=True, timeout=LIMIT, env=env, check=False
-    )
+    done = subprocess.run([sys.executable, *flags, "-c", source], capture_output=True, text=True, timeout=LIMIT, env=env, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "over\n", "")
