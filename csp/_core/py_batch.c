@@ -135,42 +135,40 @@ PyObject *csp_handle_send_many(PyObject *object, PyObject *args, PyObject *kwarg
 /* Values not handed to the caller go back to the head, last first, so their order is kept. */
 static void give_back(csp_handle *self, batch *b, size_t from)
 {
-    for (size_t i = b->n; i-- > from;) {
-        csp_effects fx;
-        csp_effects_init(&fx);
-        csp_chan_give_back(self->end->chan, &b->msgs[i], &fx);
-        csp_effects_run(&fx);
-    }
+    for (size_t i = b->n; i-- > from;)
+        csp_put_back(self->end->chan, &b->msgs[i]);
     b->n = from;
 }
 
-/* Decode in order.  One that cannot be rebuilt goes back with those after it, and raises next time when it is the first. */
-static PyObject *decode_all(csp_handle *self, batch *b)
+/* As many as can be rebuilt, into the list; the messages stay whole.  With an exception set if there are more. */
+static size_t decode_into(csp_handle *self, batch *b, PyObject *list)
 {
-    PyObject *list = PyList_New(0);
     size_t done = 0;
-    for (; list != NULL && done < b->n; done++) {
+    for (; done < b->n; done++) {
         PyObject *value = csp_decode(self->state, &b->msgs[done], false);
         int rc = value == NULL ? -1 : PyList_Append(list, value);
         Py_XDECREF(value);
         if (rc < 0)
             break;
-        csp_msg_clear(&b->msgs[done]);
     }
-    if (list != NULL && done == b->n)
-        return list;
-    PyObject *exception = PyErr_GetRaisedException();
-    bool soft = PyErr_GivenExceptionMatches(exception, PyExc_Exception) != 0;
-    if (done > 0 && list != NULL && soft) {
-        Py_DECREF(exception);
+    return done;
+}
+
+/* Decode in order.  One that cannot be rebuilt goes back with those after it, and raises next time when it is the first.  What
+ * says nothing about the values, as Ctrl-C, gives all of them back. */
+static PyObject *decode_all(csp_handle *self, batch *b)
+{
+    PyObject *list = PyList_New(0);
+    size_t done = list == NULL ? 0 : decode_into(self, b, list);
+    if (list != NULL && (done == b->n || (done > 0 && PyErr_ExceptionMatches(PyExc_Exception)))) {
+        PyErr_Clear();
         give_back(self, b, done);
-        return list;
+        return list; /* the caller clears the messages that were handed out */
     }
-    if (list != NULL && done < b->n)
-        csp_msg_clear(&b->msgs[done++]); /* the culprit is gone, as with recv */
-    give_back(self, b, done);
-    Py_XDECREF(list);
+    PyObject *exception = PyErr_GetRaisedException();
+    Py_XDECREF(list); /* its values may run Python as they go */
     PyErr_SetRaisedException(exception);
+    give_back(self, b, done == 0 && list != NULL && csp_value_is_bad() ? 1 : 0); /* a culprit is gone, as with recv */
     return csp_annotate(self->state, (PyObject *)self, -1);
 }
 
@@ -235,6 +233,6 @@ PyObject *csp_handle_recv_many(PyObject *object, PyObject *args, PyObject *kwarg
     }
     PyObject *result = b.n > 0 ? decode_all(self, &b)
                                : csp_raise(self->state, status, CSP_RECV, self->end->chan, object, -1);
-    batch_destroy(&b, b.n);
+    batch_destroy(&b, 0);
     return result;
 }

@@ -238,8 +238,7 @@ static PyObject *handle_send_nowait(PyObject *object, PyObject *value)
 /* The value of a message just received; the message is empty afterwards. */
 static PyObject *value_of(csp_handle *self, csp_msg *msg)
 {
-    PyObject *value = csp_decode(self->state, msg, false);
-    csp_msg_clear(msg);
+    PyObject *value = csp_take(self->state, self->end->chan, msg);
     return value != NULL ? value : csp_annotate(self->state, (PyObject *)self, -1);
 }
 

@@ -107,14 +107,13 @@ static PyObject *lease_enter(PyObject *object, PyObject *unused)
     self->deliveries = lease->msg.deliveries;
     PyObject *value = csp_decode(self->state, &lease->msg, true);
     if (value == NULL) {
-        if (PyErr_ExceptionMatches(PyExc_Exception)) {
+        if (csp_value_is_bad())
             csp_msg_clear(&lease->msg); /* it cannot be rebuilt here: gone, as with recv */
-            return csp_annotate(self->state, self->handle, -1);
+        else {
+            lease->msg.deliveries--; /* nobody has seen it */
+            csp_put_back(lease->chan, &lease->msg);
         }
-        PyObject *exception = PyErr_GetRaisedException();
-        csp_lease_return(lease, true);
-        PyErr_SetRaisedException(exception);
-        return NULL;
+        return csp_annotate(self->state, self->handle, -1);
     }
     /* Only now: the death of the interpreter, seen by another thread, must not move the message while it is decoded. */
     if (!csp_interp_add_lease(lease->interp, lease)) {

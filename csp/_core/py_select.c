@@ -272,8 +272,7 @@ static PyObject *select_cases(csp_state *state, cases *cs, csp_time deadline)
     else if (fired->dir == CSP_SEND)
         result = selected(state, cs->objects[index], Py_NewRef(Py_None), index);
     else {
-        PyObject *value = csp_decode(state, &fired->msg, false);
-        csp_msg_clear(&fired->msg);
+        PyObject *value = csp_take(state, fired->chan, &fired->msg);
         if (value == NULL)
             csp_annotate(state, cs->objects[index], index);
         result = selected(state, cs->objects[index], value, index);

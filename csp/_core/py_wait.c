@@ -1,6 +1,8 @@
 /* The one blocking wait of the shell, and the operations that are a single case. */
 #include "py_wait.h"
 
+#include "codec.h"
+
 #ifdef __linux__
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -71,6 +73,26 @@ static int raise_later(void *exception)
     return -1;
 }
 
+void csp_put_back(csp_chan *chan, csp_msg *msg)
+{
+    PyObject *exception = PyErr_GetRaisedException(); /* freeing a displaced value may run Python */
+    csp_effects fx;
+    csp_effects_init(&fx);
+    csp_chan_give_back(chan, msg, &fx);
+    csp_effects_run(&fx);
+    PyErr_SetRaisedException(exception);
+}
+
+PyObject *csp_take(csp_state *state, csp_chan *chan, csp_msg *msg)
+{
+    PyObject *value = csp_decode(state, msg, false);
+    if (value == NULL && !csp_value_is_bad())
+        csp_put_back(chan, msg);
+    else
+        csp_msg_clear(msg);
+    return value;
+}
+
 /* A signal handler raised, but the operation had completed before it could be called off.  A received value goes back to
  * the head of its channel, so nothing was taken.  A sent one is gone: the exception then waits until the send has
  * returned.  True if the exception is still set and is now the outcome. */
@@ -80,12 +102,7 @@ static bool settle_signal(csp_waiter *waiter)
     if (waiter->status != CSP_OK || fired == NULL)
         return true;
     if (fired->dir == CSP_RECV) {
-        PyObject *exception = PyErr_GetRaisedException(); /* freeing a displaced value may run Python */
-        csp_effects fx;
-        csp_effects_init(&fx);
-        csp_chan_give_back(fired->chan, &fired->msg, &fx);
-        csp_effects_run(&fx);
-        PyErr_SetRaisedException(exception);
+        csp_put_back(fired->chan, &fired->msg);
         return true;
     }
     PyObject *exception = PyErr_GetRaisedException();

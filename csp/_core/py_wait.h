@@ -52,4 +52,17 @@ static inline void csp_op_init(csp_op *op, csp_handle *handle, csp_dir dir)
 /* CSP_OK, or why not; with CSP_POLL, CSP_TIMEOUT if it would have to wait.  A value that was not sent is still in c.msg. */
 csp_status csp_op_run(csp_state *state, csp_op *op, csp_time deadline);
 
+/* Give a received value back to the head of its channel, so that nothing was taken.  The exception that is set stays. */
+void csp_put_back(csp_chan *chan, csp_msg *msg);
+
+/* Is the exception that is set the value's own fault, so that it is gone?  A lack of memory and what is no Exception (Ctrl-C, a
+ * stop, a kill) say nothing about the value: it was not taken. */
+static inline bool csp_value_is_bad(void)
+{
+    return PyErr_ExceptionMatches(PyExc_Exception) && !PyErr_ExceptionMatches(PyExc_MemoryError);
+}
+
+/* The value of a message received from `chan`; the message is empty afterwards.  NULL with an exception set. */
+PyObject *csp_take(csp_state *state, csp_chan *chan, csp_msg *msg);
+
 #endif
