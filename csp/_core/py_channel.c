@@ -340,11 +340,13 @@ static PyObject *handle_exit(PyObject *object, PyObject *const *args, Py_ssize_t
     Py_RETURN_NONE;
 }
 
-/* A handle on the same channel for `dir`, if this one is open.  (A Channel closed for all is still good for draining.) */
+/* A handle on the same channel for `dir`, if this one is open.  A Channel that this side closed is still good for draining,
+ * so it makes receivers. */
 static PyObject *derive(csp_handle *self, uint8_t dir)
 {
     ENSURE_NOT_FORKED(self);
-    if (atomic_load_explicit(&self->end->closed, memory_order_relaxed)) /* set by this side */
+    bool drains = dir == CSP_RECV && (self->end->dir & CSP_SEND);
+    if (!drains && atomic_load_explicit(&self->end->closed, memory_order_relaxed)) /* set by this side */
         return csp_raise(self->state, CSP_CLOSED_HANDLE, dir == CSP_SEND ? CSP_SEND : CSP_RECV, self->end->chan,
                          (PyObject *)self, -1);
     return handle_to(self->state, self->end->chan, dir);

@@ -152,6 +152,43 @@ def test_closed_is_seen_by_every_handle() -> None:
     assert all(handle.closed for handle in handles)
 
 
+def test_closed_channel_makes_receivers_but_no_senders() -> None:
+    """A Channel that this side closed still drains, also through `.receiver`; `.sender` and `clone()` are ClosedHandle."""
+    ch: Channel[str] = Channel(2)
+    ch.send("a")
+    ch.send("b")
+    ch.close()
+    assert list(ch.receiver) == ["a", "b"]
+    with pytest.raises(ClosedHandle):
+        ch.sender  # noqa: B018
+    with pytest.raises(ClosedHandle):
+        ch.clone()
+
+
+def test_closed_channel_can_be_sent_on_to_be_drained() -> None:
+    """A Channel closed by its side crosses; whoever gets it may drain it, and its sends are BrokenChannel."""
+    ch: Channel[str] = Channel(2)
+    mail: Channel[Any] = Channel(1)
+    ch.send("a")
+    ch.close()
+    mail.send(ch)
+    came = mail.recv()
+    with pytest.raises(BrokenChannel):
+        came.send("x")
+    assert list(came) == ["a"]
+
+
+@pytest.mark.parametrize("side", ["sender", "receiver"])
+def test_handle_given_up_cannot_be_sent_on(side: str) -> None:
+    """Sending a one-way handle uses it: ClosedHandle, about that handle, and nothing is sent."""
+    handle = getattr(Channel(1), side)
+    mail: Channel[Any] = Channel(1)
+    handle.close()
+    with pytest.raises(ClosedHandle):
+        mail.send([handle])
+    assert mail.statistics().sent == 0
+
+
 # --- a one-way handle gives up itself ---
 
 
