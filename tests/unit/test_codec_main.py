@@ -14,7 +14,7 @@ import dataclasses, enum, sys
 import csp
 from csp import _core, interpreters
 
-print("run as", __name__)
+print("run as", __name__, flush=True)
 
 @dataclasses.dataclass
 class Point:
