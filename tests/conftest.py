@@ -5,7 +5,7 @@ import gc
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.util import find_spec
 
 import hypothesis
@@ -35,6 +35,17 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"seed: {SEED} (CSP_SEED={SEED} repeats it); hard limit of a test: {config.getini('faulthandler_timeout')} s"
 
 
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
     """A number that differs from test to test and from run to run, and that CSP_SEED repeats."""
@@ -55,13 +66,15 @@ def settled_census(baseline: dict[str, int], limit: float = 10.0) -> dict[str, i
 
 
 @pytest.fixture
-def no_leaks() -> Iterator[None]:
+def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     """The test leaves no channel, interpreter, blob or block behind."""
     from csp import _core
 
     gc.collect()
     before = dict(_core.census())
     yield
+    if request.node.stash.get(FAILED, False):
+        return  # the traceback keeps alive what the test held
     after = settled_census(before)
     left = {what: after[what] - before[what] for what in before if after[what] > before[what]}
     assert not left, f"left behind: {left}"
