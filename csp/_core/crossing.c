@@ -12,8 +12,11 @@
 
 PyObject *csp_pickling(csp_state *state)
 {
-    if (state->pickling == NULL)
-        state->pickling = PyImport_ImportModule("csp._pickling");
+    if (state->pickling == NULL) {
+        PyObject *module = PyImport_ImportModule("csp._pickling");
+        if (module != NULL)
+            Py_XSETREF(state->pickling, module); /* another thread may have been here during the import */
+    }
     return state->pickling;
 }
 
@@ -107,13 +110,23 @@ int csp_encode_slow(csp_state *state, PyObject *value, csp_msg *msg)
 
 /* --- decoding --- */
 
+/* Where a view of the message costs more than a copy. */
+#define COPIED 2048
+
 static PyObject *decode_pickled(csp_state *state, const char *pickle, size_t length, PyObject *parts)
 {
     PyObject *pickling = csp_pickling(state);
-    PyObject *view = pickling == NULL ? NULL : PyMemoryView_FromMemory((char *)pickle, (Py_ssize_t)length, PyBUF_READ);
+    if (pickling == NULL)
+        return NULL;
+    PyObject *view = length <= COPIED ? PyBytes_FromStringAndSize(pickle, (Py_ssize_t)length)
+                                      : PyMemoryView_FromMemory((char *)pickle, (Py_ssize_t)length, PyBUF_READ);
     if (view == NULL)
         return NULL;
     PyObject *value = call_method(pickling, "loads", view, parts);
+    if (length <= COPIED) {
+        Py_DECREF(view);
+        return value;
+    }
     /* Whoever found the view meanwhile must not read the memory once it is gone. */
     PyObject *error = PyErr_GetRaisedException();
     PyObject *released = call_method(view, "release", NULL, NULL);

@@ -14,6 +14,7 @@ import operator
 import os
 import pathlib
 import re
+import subprocess
 import sys
 import uuid
 import zoneinfo
@@ -276,6 +277,18 @@ def test_handle_that_was_given_up_cannot_be_sent(wrap: Any) -> None:
         with pytest.raises(csp.ClosedHandle) as caught:
             crossed(wrap(handle))
         assert caught.value.channel is handle
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.parametrize("value", ["[ch.sender]", "{1: ch}", "[ch, datetime.date.today()]"])
+def test_handle_inherited_through_a_fork_cannot_be_sent(value: str) -> None:
+    """In the child of a fork a handle of the parent is good for nothing: ForkedError."""
+    code = (
+        "import csp, datetime, os\nfrom csp import _core\nch = csp.Channel(1)\npid = os.fork()\n"
+        "if pid:\n    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
+        f"try:\n    _core.copy_by_crossing({value})\nexcept csp.ForkedError:\n    os._exit(7)\nos._exit(8)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 7
 
 
 def test_closed_channel_can_be_sent_and_drained() -> None:
