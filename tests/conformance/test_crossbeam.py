@@ -253,7 +253,8 @@ def test_timers_hold_no_thread() -> None:
     before = threading.active_count(), native_threads()
     timers = [csp.after(60) for _ in range(50)] + [csp.tick(60) for _ in range(50)]
     assert not select(timers, timeout=0.01)
-    assert (threading.active_count(), native_threads()) == before
+    after = threading.active_count(), native_threads()
+    assert after[0] <= before[0] and after[1] <= before[1]  # a thread of an earlier test may just have ended
 
 
 def native_threads() -> int:

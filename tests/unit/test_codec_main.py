@@ -88,7 +88,7 @@ if __name__ == "__main__":
 def run(arguments: list[str], text: str = "", **options: object) -> list[str]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(csp.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(
-        [sys.executable, *arguments],
+        [sys.executable, "-u", *arguments],  # each interpreter has a buffer of its own, and the order of the lines is looked at
         input=text,
         capture_output=True,
         text=True,
