@@ -52,8 +52,11 @@ __version__ = "0.1.0"
 _LAZY = {
     "ActorContext": "actors",
     "ActorRef": "actors",
+    "ActorStatistics": "_ref",
+    "DeadLetter": "_calls",
     "Exit": "actors",
     "RemoteError": "actors",
+    "Reply": "_calls",
     "actor": "actors",
     "current_actor": "actors",
     "run": "actors",
@@ -69,11 +72,13 @@ __all__ = [
     "ActorFailed",
     "ActorRef",
     "ActorStartError",
+    "ActorStatistics",
     "BrokenChannel",
     "Channel",
     "ChannelStatistics",
     "ClosedHandle",
     "CspError",
+    "DeadLetter",
     "DeadlockError",
     "DecodeError",
     "EndOfChannel",
@@ -84,6 +89,7 @@ __all__ = [
     "NotShareable",
     "RecvChannel",
     "RemoteError",
+    "Reply",
     "Selected",
     "Selector",
     "SendChannel",
@@ -94,6 +100,7 @@ __all__ = [
     "after",
     "channel",
     "current_actor",
+    "dead_letters",
     "errors",
     "interpreters",
     "merge",
@@ -110,6 +117,8 @@ __all__ = [
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from csp import errors, interpreters, testing
+    from csp._calls import DeadLetter, Reply
+    from csp._ref import ActorStatistics
     from csp.actors import (
         ActorContext,
         ActorRef,
@@ -122,12 +131,18 @@ if TYPE_CHECKING:
         whereis,
     )
 
+    dead_letters: RecvChannel[DeadLetter]
+
 
 def __getattr__(name: str) -> object:
     from importlib import import_module
 
     if name in _LAZY:
         value = getattr(import_module("csp." + _LAZY[name]), name)
+    elif name == "dead_letters":
+        from csp._core import dead_letters as open_dead_letters
+
+        value = open_dead_letters()
     elif name in _MODULES:
         value = import_module("csp." + name)
     else:

@@ -3,7 +3,7 @@
 import _thread
 import sys
 
-from csp import _core, actors
+from csp import _core, _ref
 from csp.errors import DecodeError, Killed, Stopped
 
 TYPE_CHECKING = False
@@ -27,29 +27,33 @@ def _quiet_threads() -> None:
 
 
 def live() -> None:
-    """The whole life of a function actor."""
+    """The whole life of an actor."""
     _quiet_threads()
     ref = _core.boot_ref()
-    actors.enter(ref, actors.ActorContext(ref))
+    _ref.enter(ref, _ref.ActorContext(ref))
     try:
-        function, args, kwargs, ready = _core.boot_payload()
-        function = _resolved(function)
+        target, args, kwargs, options = _core.boot_payload()
+        target = _resolved(target)
     except BaseException as error:
-        _say(actors.Exit(ref, "failed", None, _snapshot(error)), returned=False)
-        actors.leave()
+        _say(_ref.Exit(ref, "failed", None, _snapshot(error)), returned=False)
+        _ref.leave()
         return
-    if not ready:
+    if isinstance(target, type):
+        from csp._serving import serve_class
+
+        target, args, kwargs = serve_class, (ref, target, args, kwargs, options), {}
+    elif not options.get("ready"):
         _core.boot_alive()
     if _core.boot_asked():  # before it began
         ok, result = False, Stopped("stopped before it began")
     else:
-        ok, result = _core.run_body(function, args, kwargs)
+        ok, result = _core.run_body(target, args, kwargs)
     _say(_exit(ref, ok, result), returned=ok)
-    actors.leave()
+    _ref.leave()
 
 
 def _resolved(function: "Any") -> "Any":
-    """The function that `actors.by_reference` named."""
+    """The function that `csp.actors.by_reference` named."""
     if type(function) is not tuple:
         return function
     where, qualname = function
@@ -64,22 +68,22 @@ def _resolved(function: "Any") -> "Any":
     return found
 
 
-def _exit(ref: "actors.ActorRef", ok: bool, result: "Any") -> "actors.Exit":
+def _exit(ref: "_ref.ActorRef", ok: bool, result: "Any") -> "_ref.Exit":
     asked = _core.boot_asked()
     if asked == "kill":
-        return actors.Exit(ref, "killed")
+        return _ref.Exit(ref, "killed")
     if ok:
-        return actors.Exit(ref, "shutdown" if asked == "stop" else "normal", result)
+        return _ref.Exit(ref, "shutdown" if asked == "stop" or ref._serves else "normal", result)
     if asked and isinstance(result, Stopped):
-        return actors.Exit(ref, "shutdown")
-    return actors.Exit(ref, "failed", None, _snapshot(result))
+        return _ref.Exit(ref, "shutdown")
+    return _ref.Exit(ref, "failed", None, _snapshot(result))
 
 
-def _say(end: "actors.Exit", *, returned: bool) -> None:
+def _say(end: "_ref.Exit", *, returned: bool) -> None:
     try:
         _core.boot_exit(end, returned, end.reason not in ("normal", "shutdown"))
     except BaseException as error:  # the value does not cross, or refuses to be pickled
-        _core.boot_exit(actors.Exit(end.ref, "failed", None, _snapshot(error)), False, True)
+        _core.boot_exit(_ref.Exit(end.ref, "failed", None, _snapshot(error)), False, True)
 
 
 def _snapshot(error: BaseException) -> "RemoteError":
@@ -92,7 +96,7 @@ def serve() -> None:
     """The life of an interpreter of csp.interpreters: run what is handed in, one request at a time."""
     _quiet_threads()
     ref = _core.boot_ref()
-    actors.enter(ref, None)
+    _ref.enter(ref, None)
     inbox = ref._inbox()
     _core.boot_alive()
     try:
@@ -103,8 +107,8 @@ def serve() -> None:
             del answer, reply
     except (Stopped, Killed):
         pass
-    _say(actors.Exit(ref, "normal"), returned=True)
-    actors.leave()
+    _say(_ref.Exit(ref, "normal"), returned=True)
+    _ref.leave()
 
 
 def _one_run(inbox: "_core.RecvChannel[Any]") -> "tuple[tuple[bool, Any], _core.SendChannel[Any]]":

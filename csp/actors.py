@@ -19,23 +19,15 @@ vocabulary, exits and monitors are Erlang's; `stopping` as a channel for select 
 import sys
 
 from csp import _core
-from csp.errors import (
-    ActorDied,
-    ActorFailed,
-    ActorStartError,
-    BrokenChannel,
-    DeadlockError,
-    NotShareable,
-    Timeout,
-)
+from csp._ref import ActorContext, ActorRef, Exit, context_here, current_actor, error_of, home
+from csp.errors import ActorStartError, NotShareable, Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, ParamSpec, Protocol, Self, TypeVar, overload
+    from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
     from csp._remote import RemoteError
-    from csp.errors import RunFailed
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -63,233 +55,12 @@ __all__ = [
 ]
 
 _MAILBOX = 1024
-_KILL_GRACE = 1.0  # seconds that a kill gets before the actor is quarantined
 _ISOLATIONS = ("interpreter", "thread", "process")
-
-
-class Exit(tuple):  # type: ignore[type-arg]
-    """How an actor ended: `(ref, reason, value, remote)`.
-
-    `reason` is `"normal"` (it returned `value`), `"shutdown"` (it was stopped), `"failed"` (it raised; `remote` is the
-    `RemoteError`), `"killed"` or `"watchdog"`.
-    """
-
-    __slots__ = ()
-    __module__ = "csp"
-    __match_args__ = ("ref", "reason", "value", "remote")
-
-    def __new__(cls, ref: "ActorRef", reason: str, value: object = None, remote: "RemoteError | None" = None) -> "Self":
-        return tuple.__new__(cls, (ref, reason, value, remote))
-
-    @property
-    def ref(self) -> "ActorRef":
-        """Whose end it was."""
-        return self[0]  # type: ignore[no-any-return]
-
-    @property
-    def reason(self) -> str:
-        """`"normal"`, `"shutdown"`, `"failed"`, `"killed"` or `"watchdog"`."""
-        return self[1]  # type: ignore[no-any-return]
-
-    @property
-    def value(self) -> "Any":
-        """What the function returned, else None."""
-        return self[2]
-
-    @property
-    def remote(self) -> "RemoteError | None":
-        """What it raised, else None."""
-        return self[3]  # type: ignore[no-any-return]
-
-    def __repr__(self) -> str:
-        return f"Exit(ref={self[0]!r}, reason={self[1]!r}, value={self[2]!r}, remote={self[3]!r})"
-
-
-_core.set_record_type(0, Exit)
-
-
-# --- references ---
-
-
-class ActorRef(_core.Actor):
-    """A reference to an actor: shareable, comparable, hashable.  References come from `spawn` and `whereis`.
-
-    It does not keep the actor alive, and an actor does not end because nobody has a reference to it.
-    """
-
-    __slots__ = ()
-    __module__ = "csp"
-
-    def __repr__(self) -> str:
-        return f"<ActorRef {self.name!r} id={self.id}>"
-
-    @property
-    def exited(self) -> "_core.RecvChannel[Exit]":
-        """A new channel that yields the `Exit` once and then ends: a monitor, for `select`.
-
-        Each access is a monitor of its own, so any number of observers each get the Exit, also after the fact.  Keep
-        the object to compare it with what `select` returns.
-        """
-        return self._monitor()
-
-    def join(self, timeout: "float | None" = None) -> Exit:
-        """Wait for the end and return the `Exit`.  Raises `Timeout`, and `DeadlockError` in the actor itself."""
-        self._refuse_self("join")
-        return self._monitor().recv(timeout)
-
-    def result(self, timeout: "float | None" = None) -> "Any":
-        """Wait for the end and return what the function returned.
-
-        Raises `ActorFailed` if it did not return: it raised (`remote` is the snapshot, `__cause__` the original
-        exception where that can cross), or it was stopped or killed before it returned.  Raises `Timeout` as `join`.
-        """
-        end = self.join(timeout)
-        if end.reason in ("normal", "shutdown") and self._returned():
-            return end.value
-        if end.remote is None:
-            raise ActorFailed(f"actor {self.name!r} ended before it returned: {end.reason}")
-        raise error_of(ActorFailed, f"actor {self.name!r} failed", end.remote)
-
-    def send(self, message: object, timeout: "float | None" = None) -> None:
-        """Send a raw message to the actor's inbox; waits while the mailbox is full.
-
-        Raises `ActorDied` if the actor has ended, `Timeout`, and `NotShareable`: in each case nothing was sent.
-        """
-        try:
-            self._sender().send(message, timeout)
-        except BrokenChannel:
-            raise ActorDied(f"actor {self.name!r} has ended") from None
-
-    def stop(self, timeout: "float | None" = 5.0) -> Exit:
-        """Ask the actor to stop, wait until it has ended and return the `Exit`.
-
-        Its `stopping` channel fires and, unless it traps stops, its next blocking csp operation, or the one it waits
-        in, raises `Stopped`; code that computes is not interrupted.  Past `timeout` it is killed.
-        """
-        monitor = self._monitor()
-        self._ask_stop()
-        try:
-            return monitor.recv(timeout)
-        except Timeout:
-            return self.kill()
-
-    def kill(self) -> Exit:
-        """End the actor at once and return the `Exit`.
-
-        Its waits in csp are broken off and `Killed` is raised in its Python code, again and again.  What sits in C
-        code cannot be stopped inside one process: after a second it is quarantined, that is, its handles go dead, its
-        name is free and its end is announced as `"killed"`, while its thread goes on until the C code returns.
-        """
-        monitor = self._monitor()
-        self._kill()
-        try:
-            return monitor.recv(_KILL_GRACE)
-        except Timeout:
-            self._quarantine()
-            return monitor.recv()
-
-    def _refuse_self(self, what: str) -> None:
-        context = _context_here()
-        if context is not None and context.ref == self:
-            raise DeadlockError(f"{what}: an actor cannot wait for its own end")
-
-
-_core.set_ref_type(ActorRef)
-
-
-def error_of(cls: "type[ActorFailed | ActorStartError | RunFailed]", what: str, remote: "RemoteError") -> "Any":
-    """The exception that stands for what was raised in another interpreter."""
-    from csp._remote import refused_advice
-
-    error = cls(f"{what}: {remote}{refused_advice(remote)}")
-    error.remote = remote
-    error.__cause__ = remote.original()
-    error.add_note(f"\nIn the actor:\n{remote.traceback.rstrip()}")
-    return error
-
-
-# --- inside an actor ---
-
-
-class ActorContext:
-    """What an actor knows of itself: `name`, `id`, `ref`, `inbox`, `stopping`, `parent`.  From `current_actor()`."""
-
-    __slots__ = ("_inbox", "_stopping", "ref")
-    __module__ = "csp"
-
-    def __init__(self, ref: ActorRef) -> None:
-        self.ref = ref
-        self._inbox: _core.RecvChannel[Any] | None = None
-        self._stopping: _core.RecvChannel[bool] | None = None
-
-    def __repr__(self) -> str:
-        return f"<ActorContext {self.ref.name!r}>"
-
-    @property
-    def name(self) -> str:
-        """The registered name."""
-        return self.ref.name
-
-    @property
-    def id(self) -> int:
-        """The number of the actor, unique in this process."""
-        return self.ref.id
-
-    @property
-    def inbox(self) -> "_core.RecvChannel[Any]":
-        """Where `ref.send` goes; the same handle each time."""
-        if self._inbox is None:
-            self._inbox = self.ref._inbox()
-        return self._inbox
-
-    @property
-    def stopping(self) -> "_core.RecvChannel[bool]":
-        """Yields True when a stop is asked, then ends; for `select`.  The same handle each time."""
-        if self._stopping is None:
-            self._stopping = self.ref._stopping()
-        return self._stopping
-
-    @property
-    def parent(self) -> "ActorRef | None":
-        """The actor that spawned this one; None if the main program did."""
-        return self.ref._parent()
-
-    def ready(self) -> None:
-        """Tell `spawn` that the actor is ready; only for `@actor(ready=True)`, else it has no effect."""
-        _core.boot_alive()
-
-
-_context: "ActorContext | None" = None  # of the actor that has this interpreter to itself
-_home: "ActorRef | None" = None  # whose interpreter this is: the parent of what is spawned here
-
-
-def enter(ref: ActorRef, context: "ActorContext | None") -> None:
-    """This interpreter belongs to `ref` from now on.  Called by csp._boot."""
-    global _context, _home
-    _home = ref
-    _context = context
-
-
-def leave() -> None:
-    """The actor's body is over.  Called by csp._boot.
-
-    What hangs on this module's globals would else never be freed: references and handles are in a cycle with it, through
-    their classes, and the cycle collector does not see into them.
-    """
-    global _context, _home
-    _context = _home = None
-
-
-def _context_here() -> "ActorContext | None":
-    return _context
-
-
-def current_actor() -> ActorContext:
-    """The actor that this code runs in.  Raises `RuntimeError` outside of actors."""
-    context = _context_here()
-    if context is None:
-        raise RuntimeError("current_actor() outside of an actor")
-    return context
+_LIFE_OPTIONS = ("ready", "on_crash", "max_deliveries")  # what a life has to know itself
+_ON_CRASH = ("drop", "redeliver", "dead_letter")
+_OPTIONS = frozenset(
+    "isolation mailbox trap_stop ready start_timeout on_crash max_deliveries".split()
+)
 
 
 # --- making and finding them ---
@@ -323,7 +94,11 @@ if TYPE_CHECKING:
 
 
 def actor(function: "Any" = None, /, **options: "Any") -> "Any":
-    """Make a function spawnable as an actor; called directly it is the function that it was.
+    """Make a function or a class spawnable as an actor; called directly it is what it was.
+
+    A function is the actor's whole life.  A class answers calls, one at a time: `ref.call.method(...)`, `ref.ask`, `ref.cast`, and
+    `ref.send(message)`, which calls `on_receive(message)`.  Its other hooks are `on_start()`, `on_stop(reason)` and
+    `on_failure(exc)`, all optional.
 
         @csp.actor
         def resize(jobs, done): ...
@@ -336,6 +111,8 @@ def actor(function: "Any" = None, /, **options: "Any") -> "Any":
     - `isolation`: `"interpreter"` (its own interpreter and GIL, the default).
     - `mailbox`: how many messages of `ref.send` wait at most; 1024, `math.inf` for no bound.
     - `trap_stop`: a stop only fires `current_actor().stopping`; nothing raises `Stopped`.
+    - `on_crash`: what becomes of the message in hand when a class actor crashes: `"drop"` (the default), `"redeliver"` (to its next
+      life, `max_deliveries` times in all, 3 by default, then a dead letter) or `"dead_letter"` (to `csp.dead_letters`).
     - `ready`: `spawn` waits until the actor calls `current_actor().ready()`.
     - `start_timeout`: how many seconds `spawn` waits for it to be up; then it is killed, and `ActorStartError` raised.
     """
@@ -352,8 +129,13 @@ def actor(function: "Any" = None, /, **options: "Any") -> "Any":
 
 
 def _check_options(options: "dict[str, Any]") -> None:
-    for name in options.keys() - {"isolation", "mailbox", "trap_stop", "ready", "start_timeout"}:
+    for name in options.keys() - _OPTIONS:
         raise TypeError(f"@actor has no option {name!r}")
+    if options.get("on_crash", "drop") not in _ON_CRASH:
+        raise ValueError(f"on_crash must be one of {', '.join(_ON_CRASH)}, not {options['on_crash']!r}")
+    deliveries = options.get("max_deliveries", 3)
+    if type(deliveries) is not int or deliveries < 1:
+        raise ValueError(f"max_deliveries must be an int of at least 1, not {deliveries!r}")
     if options.get("isolation", "interpreter") not in _ISOLATIONS:
         raise ValueError(f"isolation must be one of {', '.join(_ISOLATIONS)}, not {options['isolation']!r}")
     _mailbox(options.get("mailbox", _MAILBOX))
@@ -389,31 +171,66 @@ def spawn(
     return _spawn(function, args, kwargs, name, isolation)
 
 
-def _spawn(function: "Any", args: "tuple[object, ...]", kwargs: "dict[str, object]", name: "str | None", isolation: "str | None") -> ActorRef:
-    options = getattr(function, "__csp_actor__", None) or {}
-    _check_target(function, isolation or options.get("isolation") or "interpreter")
+def _spawn(
+    function: "Any", args: "tuple[object, ...]", kwargs: "dict[str, object]", name: "str | None", isolation: "str | None"
+) -> ActorRef:
+    ref, started = start(function, args, kwargs, name=name, isolation=isolation)
+    await_start(ref, started, _options(function).get("start_timeout"))
+    return ref
+
+
+def _options(target: "Any") -> "dict[str, Any]":
+    return getattr(target, "__csp_actor__", None) or {}
+
+
+def start(
+    target: "Any",
+    args: "tuple[object, ...]",
+    kwargs: "dict[str, object]",
+    *,
+    name: "str | None" = None,
+    isolation: "str | None" = None,
+    keep: int = 0,
+) -> "tuple[ActorRef, _core.RecvChannel[Any]]":
+    """As `spawn`, without the wait: the second yields True once it is up, or the `Exit` of one that never was.
+
+    `keep` says whether another life may follow (`restart`): 0 never, 1 after a failure, 2 always.
+    """
+    options = _options(target)
+    _check_target(target, isolation or options.get("isolation") or "interpreter")
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a str, not {type(name).__name__}")
     if name == "":
         raise ValueError("name must not be empty")
     prepare_process()
     try:
-        ref, started = _core.spawn_actor(
-            (by_reference(function), args, kwargs, {"ready": True} if options.get("ready") else {}),
-            name or str(getattr(function, "__name__", type(function).__name__)),
+        return _core.spawn_actor(
+            _payload(target, args, kwargs),
+            name or str(getattr(target, "__name__", type(target).__name__)),
             name is None,
             options.get("trap_stop", False),
             False,
-            isinstance(function, type),
-            0,
+            isinstance(target, type),
+            keep,
             _mailbox(options.get("mailbox", _MAILBOX)),
             _parent_here(),
             no_start(),
         )
     except NotShareable as error:
         raise NotShareable(_name_the_argument(str(error))) from error.__cause__
-    await_start(ref, started, options.get("start_timeout"))
-    return ref
+
+
+def restart(
+    ref: ActorRef, target: "Any", args: "tuple[object, ...]", kwargs: "dict[str, object]"
+) -> "_core.RecvChannel[Any]":
+    """Another life of an actor that has ended and was kept; does not wait, as `start`.  `ActorDied` if it was given up."""
+    _, started = _core.restart_actor(ref, _payload(target, args, kwargs), no_start())
+    return started
+
+
+def _payload(target: "Any", args: "tuple[object, ...]", kwargs: "dict[str, object]") -> "tuple[Any, ...]":
+    options = {key: value for key, value in _options(target).items() if key in _LIFE_OPTIONS}
+    return by_reference(target), args, kwargs, options
 
 
 def by_reference(function: "Any") -> "Any":
@@ -421,7 +238,7 @@ def by_reference(function: "Any") -> "Any":
 
     Pickle costs a new interpreter 4 ms.  `csp._boot` resolves it.
     """
-    if type(function) is not type(by_reference):
+    if type(function) is not type(by_reference) and not isinstance(function, type):
         return function
     from csp._main import NAMES, reference_to, resolve
 
@@ -442,8 +259,8 @@ def no_start() -> "RemoteError":
 
 
 def _parent_here() -> "ActorRef | None":
-    context = _context_here()
-    return _home if context is None else context.ref
+    context = context_here()
+    return home() if context is None else context.ref
 
 
 def _check_target(function: "Any", isolation: str) -> None:
@@ -451,8 +268,6 @@ def _check_target(function: "Any", isolation: str) -> None:
         raise ValueError(f"isolation must be one of {', '.join(_ISOLATIONS)}, not {isolation!r}")
     if isolation != "interpreter":
         raise NotImplementedError(f"isolation={isolation!r} is not implemented yet: use 'interpreter'")
-    if isinstance(function, type):
-        raise NotImplementedError(f"{function.__name__} is a class: class actors are not implemented yet")
     if not callable(function):
         raise TypeError(f"an actor is made of a function, not of {type(function).__name__}")
     if getattr(getattr(function, "__code__", None), "co_flags", 0) & 0x80:  # inspect.CO_COROUTINE
@@ -493,7 +308,7 @@ _prepared = False
 def prepare_process() -> None:
     """What this process needs before another interpreter is made; cheap after the first time."""
     global _prepared
-    if _home is not None:
+    if home() is not None:
         return  # not the main interpreter: it is there because main was prepared
     if sys.version_info < (3, 15):
         import _tracemalloc

@@ -5,7 +5,7 @@
  *   ground     mem.h lock status.h           memory, locks and their order, what an operation may answer
  *   engine     park msg queue waiter loop    a sleeping thread, a value in flight, a buffer, a blocked operation, an event loop
  *              chan select interp registry   a channel, waiting for several, what an interpreter holds, process-wide tables
- *              actor                         an actor's record, name and end
+ *              actor actor_table             an actor's record, lives and ends; which actors there are
  *   crossing   encode decode buffer          Python objects <-> messages
  *   shell      errors py_wait                status -> exception; the one blocking wait
  *              py_channel py_lease py_select py_interp py_attach py_actor

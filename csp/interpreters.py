@@ -11,6 +11,7 @@ C extensions included, so the only clean interpreter is a new one.
 """
 
 from csp import _core, actors
+from csp._ref import error_of, home
 from csp.errors import ActorStartError, EndOfChannel, RunFailed
 
 TYPE_CHECKING = False
@@ -91,7 +92,7 @@ class Interpreter:
             raise
         if ok:
             return value
-        raise actors.error_of(RunFailed, f"in interpreter {self._id}", value)
+        raise error_of(RunFailed, f"in interpreter {self._id}", value)
 
     def _begin(self) -> "actors.ActorRef":
         word = "running" if self._ref is None else self._ref._begin_run()
@@ -157,7 +158,7 @@ def list_all() -> "list[Interpreter]":
 
 def get_current() -> Interpreter:
     """The interpreter that this code runs in."""
-    return Interpreter(_core.interpreter_id(), actors._home)
+    return Interpreter(_core.interpreter_id(), home())
 
 
 def get_main() -> Interpreter:

@@ -21,7 +21,7 @@ of_the_source = pytest.mark.skipif(
 # --- C: rooms, lowest first.  A room may include its own level and what is below. ---
 
 GROUND = {"mem", "status", "park", "lock"}
-ENGINE = {"msg", "waiter", "queue", "loop", "chan", "select", "interp", "registry", "actor"}
+ENGINE = {"msg", "waiter", "queue", "loop", "chan", "select", "interp", "registry", "actor", "actor_table"}
 CROSSING = {"state", "codec", "flat", "crossing", "encode", "decode", "buffer"}
 LEVELS = [GROUND, ENGINE, CROSSING]  # everything else is the shell
 
@@ -99,8 +99,11 @@ ON_THE_ACTORS_PATH = {
     "select": {"errors", "_core"},
     "_main": {"errors", "_core"},
     "_remote": {"errors", "_core"},
-    "actors": {"errors", "select", "_core", "_main", "_remote"},
-    "_boot": {"errors", "select", "actors", "_core", "_main", "_remote"},
+    "_ref": {"errors", "select", "_core", "_main", "_remote"},
+    "_calls": {"errors", "select", "_core", "_main", "_remote", "_ref"},
+    "actors": {"errors", "select", "_core", "_main", "_remote", "_ref"},
+    "_boot": {"errors", "select", "_core", "_main", "_remote", "_ref"},
+    "_serving": {"errors", "select", "_core", "_main", "_remote", "_ref", "_calls"},
     "__init__": {"errors", "select", "_core"},
 }
 ALREADY_IN_A_BARE_INTERPRETER = {"sys", "time", "_thread", "abc", "marshal", "_weakref", "_collections_abc", "os", "atexit", "builtins"}

@@ -1,193 +1,13 @@
-/* Actors as records: the table of names, monitors, stop and kill requests, the announcement of the end. */
+/* Actors as records: birth, monitors, stop and kill requests, the announcement of an end, the next life. */
 #include "actor.h"
-
-#ifndef _WIN32
-#include <pthread.h>
-#endif
-#include <stdio.h>
 
 #include "mem.h"
 
-#define NAME_BUCKETS 1024 /* a power of two */
-#define SUFFIX_MAX 24     /* "-" and an id */
-
-static csp_lock table_lock;                 /* process-wide; rank REGISTRY, zero is a free lock; held with no other lock */
-static csp_actor *first_actor, *last_actor; /* process-wide; guarded by table_lock: all whose thread lives, oldest first */
-static uint32_t nactors;                    /* process-wide; guarded by table_lock */
-static csp_actor *names[NAME_BUCKETS];      /* process-wide; guarded by table_lock */
-static bool process_ending;                 /* process-wide; guarded by table_lock */
-static _Atomic uint64_t last_id;            /* process-wide; relaxed: only uniqueness counts */
-static _Atomic uint32_t lives;              /* process-wide; release in csp_life_end / acquire in csp_lives */
-static _Atomic uint32_t endings;            /* process-wide; a futex word; release in csp_actor_unlist / acquire in csp_endings */
-_Atomic int csp_exit_status = -1;           /* process-wide; relaxed: set and read by the main thread */
-
-static void lock_table(void)
-{
-#ifdef CSP_DEBUG_LOCKS
-    table_lock.rank = CSP_RANK_REGISTRY; /* the same value every time */
-#endif
-    csp_lock_acquire(&table_lock);
-}
-
-/* --- fork --- */
+static _Atomic uint64_t last_id; /* process-wide; relaxed: only uniqueness counts */
 
 static uint32_t fork_generation(void)
 {
     return atomic_load_explicit(&csp_fork_generation, memory_order_relaxed); /* changes only while there is one thread */
-}
-
-#ifndef _WIN32
-/* The child has none of the parent's threads, so none of its actors. */
-static void after_fork_in_child(void)
-{
-    csp_lock_init(&table_lock, CSP_RANK_REGISTRY, 0);
-    first_actor = last_actor = NULL;
-    nactors = 0;
-    memset(names, 0, sizeof names);
-    atomic_store_explicit(&lives, 0, memory_order_relaxed); /* one thread: nothing to order */
-}
-
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-static void install_fork_handler(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
-#endif
-
-/* --- the tables --- */
-
-static uint32_t bucket_of(const char *name) /* FNV-1a */
-{
-    uint32_t hash = 2166136261u;
-    for (; *name != '\0'; name++)
-        hash = (hash ^ (unsigned char)*name) * 16777619u;
-    return hash & (NAME_BUCKETS - 1);
-}
-
-static csp_actor *find_locked(const char *name)
-{
-    csp_actor *actor = names[bucket_of(name)];
-    while (actor != NULL && strcmp(actor->name, name) != 0)
-        actor = actor->next_named;
-    return actor;
-}
-
-static void enter_name_locked(csp_actor *actor)
-{
-    csp_actor **bucket = &names[bucket_of(actor->name)];
-    actor->next_named = *bucket;
-    *bucket = actor;
-    actor->named = true;
-}
-
-static void leave_name_locked(csp_actor *actor)
-{
-    csp_actor **at = &names[bucket_of(actor->name)];
-    while (*at != actor)
-        at = &(*at)->next_named;
-    *at = actor->next_named;
-    actor->named = false;
-}
-
-static void enter_list_locked(csp_actor *actor)
-{
-    if (actor->listed++ > 0)
-        return;
-    actor->next = NULL;
-    actor->prev = last_actor;
-    *(last_actor != NULL ? &last_actor->next : &first_actor) = actor;
-    last_actor = actor;
-    nactors++;
-}
-
-static void leave_list_locked(csp_actor *actor)
-{
-    if (--actor->listed > 0)
-        return;
-    *(actor->prev != NULL ? &actor->prev->next : &first_actor) = actor->next;
-    *(actor->next != NULL ? &actor->next->prev : &last_actor) = actor->prev;
-    nactors--;
-}
-
-/* Into the tables, under a name of its own. */
-static csp_status enter_tables(csp_actor *actor, const csp_actor_spec *spec)
-{
-    csp_status status = CSP_OK;
-    size_t room = strlen(spec->name) + SUFFIX_MAX;
-    lock_table();
-    if (process_ending)
-        status = CSP_KILLED;
-    else if (!spec->is_interpreter) {
-        for (uint64_t suffix = actor->id; spec->unique; suffix++) {
-            snprintf(actor->name, room, "%s-%llu", spec->name, (unsigned long long)suffix);
-            if (find_locked(actor->name) == NULL)
-                break;
-        }
-        if (find_locked(actor->name) != NULL)
-            status = CSP_BROKEN;
-        else
-            enter_name_locked(actor);
-    }
-    if (status == CSP_OK) {
-        enter_list_locked(actor);
-        if (spec->keep != CSP_KEEP_NEVER) {
-            enter_list_locked(actor);
-            actor->listed_as_kept = true;
-        }
-    }
-    csp_lock_release(&table_lock);
-    return status;
-}
-
-/* Out of the names; and off the list, if only a life to come kept it there. */
-static void leave_names(csp_actor *actor)
-{
-    lock_table();
-    if (actor->named)
-        leave_name_locked(actor);
-    if (actor->listed_as_kept) {
-        actor->listed_as_kept = false;
-        leave_list_locked(actor);
-    }
-    csp_lock_release(&table_lock);
-}
-
-static void leave_list(csp_actor *actor)
-{
-    lock_table();
-    if (actor->listed > 0)
-        leave_list_locked(actor);
-    csp_lock_release(&table_lock);
-}
-
-csp_actor *csp_actor_find(const char *name)
-{
-    lock_table();
-    csp_actor *actor = find_locked(name);
-    if (actor != NULL)
-        csp_actor_incref(actor); /* its life holds a reference as long as it has a name */
-    csp_lock_release(&table_lock);
-    return actor;
-}
-
-csp_actor **csp_actor_snapshot(csp_actor *children_of, bool all, uint32_t *p_count)
-{
-    uint32_t n = 0;
-    lock_table();
-    csp_actor **list = csp_raw_alloc((nactors + 1) * sizeof *list);
-    for (csp_actor *actor = first_actor; list != NULL && actor != NULL; actor = actor->next) {
-        if (all || actor->parent == children_of) {
-            csp_actor_incref(actor);
-            list[n++] = actor;
-        }
-    }
-    csp_lock_release(&table_lock);
-    *p_count = n;
-    return list;
-}
-
-void csp_process_set_ending(void)
-{
-    lock_table();
-    process_ending = true;
-    csp_lock_release(&table_lock);
 }
 
 /* --- birth and death --- */
@@ -211,8 +31,7 @@ static void free_end(csp_end *end)
 
 static void free_record(csp_actor *actor)
 {
-    leave_names(actor);
-    leave_list(actor);
+    csp_actor_forget(actor);
     free_end(actor->inbox_sender);
     free_end(actor->inbox_receiver);
     free_end(actor->stopping_sender);
@@ -237,9 +56,7 @@ static void free_record(csp_actor *actor)
 
 csp_actor *csp_actor_new(const csp_actor_spec *spec, csp_status *p_status)
 {
-#ifndef _WIN32
-    pthread_once(&fork_once, install_fork_handler);
-#endif
+    csp_actors_install_fork_handler();
     *p_status = CSP_NO_MEMORY;
     csp_actor *actor = csp_raw_calloc(1, sizeof *actor);
     if (actor == NULL)
@@ -259,13 +76,13 @@ csp_actor *csp_actor_new(const csp_actor_spec *spec, csp_status *p_status)
         csp_actor_incref(spec->parent);
     actor->inbox = open_channel(spec->mailbox, &actor->inbox_sender, &actor->inbox_receiver);
     actor->stopping = open_channel(1, &actor->stopping_sender, &actor->stopping_receiver);
-    actor->name = csp_raw_alloc(strlen(spec->name) + SUFFIX_MAX);
+    actor->name = csp_raw_alloc(strlen(spec->name) + CSP_NAME_SUFFIX);
     if (actor->inbox == NULL || actor->inbox_sender == NULL || actor->inbox_receiver == NULL ||
         actor->stopping == NULL || actor->stopping_sender == NULL || actor->stopping_receiver == NULL ||
         actor->name == NULL)
         goto fail;
     strcpy(actor->name, spec->name); /* NOLINT: the room was just measured */
-    if ((*p_status = enter_tables(actor, spec)) != CSP_OK)
+    if ((*p_status = csp_actor_list(actor, spec)) != CSP_OK)
         goto fail;
     return actor;
 fail:
@@ -517,7 +334,8 @@ void csp_actor_ask_stop(csp_actor *actor)
     csp_lock_acquire(&actor->lock);
     bool first = !actor->stop_asked && actor->state != CSP_ACTOR_EXITED;
     actor->stop_asked = true;
-    struct csp_interp *interp = first && !actor->trap_stop ? borrow_interp_locked(actor) : NULL;
+    bool breaks_off = !actor->trap_stop || actor->between;
+    struct csp_interp *interp = first && breaks_off ? borrow_interp_locked(actor) : NULL;
     csp_end *stopping = first ? actor->stopping_sender : NULL;
     if (first)
         actor->stopping_sender = NULL;
@@ -527,6 +345,15 @@ void csp_actor_ask_stop(csp_actor *actor)
         deliver(stopping, &yes); /* before the waits are broken off: a select on it sees the value */
     }
     cancel_and_drop(interp, CSP_STOP_ASKED);
+}
+
+bool csp_actor_between(csp_actor *actor, bool between)
+{
+    csp_lock_acquire(&actor->lock);
+    bool asked = actor->stop_asked || actor->kill_asked;
+    actor->between = between && !asked;
+    csp_lock_release(&actor->lock);
+    return asked;
 }
 
 void csp_actor_ask_kill(csp_actor *actor)
@@ -623,7 +450,7 @@ void csp_actor_set_keep(csp_actor *actor, csp_keep keep)
     if (!ends)
         return;
     csp_actor_incref(actor); /* the ends given up may hold the last messages that refer to it */
-    leave_names(actor);
+    csp_actor_unname(actor);
     free_given_up(&out);
     csp_actor_decref(actor);
 }
@@ -645,7 +472,7 @@ bool csp_actor_exited(csp_actor *actor, struct csp_owner *owner, csp_msg *exit, 
         return false;
     }
     if (!kept)
-        leave_names(actor); /* the name is free before anybody hears of the end */
+        csp_actor_unname(actor); /* the name is free before anybody hears of the end */
     csp_lock_acquire(&actor->lock);
     bool late = kept && actor->keep == CSP_KEEP_NEVER; /* said so since */
     kept = kept && !late;
@@ -671,7 +498,7 @@ bool csp_actor_exited(csp_actor *actor, struct csp_owner *owner, csp_msg *exit, 
     csp_lock_release(&actor->lock);
 
     if (late)
-        leave_names(actor);
+        csp_actor_unname(actor);
     free_given_up(&out);
     if (interp != NULL)
         csp_interp_decref(interp);
@@ -697,19 +524,9 @@ static void renew_locked(csp_actor *actor, csp_chan *stopping, csp_end *sender, 
     csp_msg_move(&out->exit, &actor->exit);
     actor->state = CSP_ACTOR_STARTING;
     actor->activity = CSP_BUSY;
-    actor->stop_asked = actor->kill_asked = actor->returned = false;
+    actor->stop_asked = actor->kill_asked = actor->returned = actor->between = false;
     actor->epoch++;
     actor->started_at = (double)csp_now() / 1e9;
-}
-
-static csp_status list_again(csp_actor *actor)
-{
-    lock_table();
-    csp_status status = process_ending ? CSP_KILLED : CSP_OK;
-    if (status == CSP_OK)
-        enter_list_locked(actor);
-    csp_lock_release(&table_lock);
-    return status;
 }
 
 csp_status csp_actor_restart(csp_actor *actor)
@@ -717,7 +534,7 @@ csp_status csp_actor_restart(csp_actor *actor)
     given_up out = {.exit = {.kind = CSP_MSG_EMPTY}};
     csp_end *sender = NULL, *receiver = NULL;
     csp_chan *stopping = open_channel(1, &sender, &receiver);
-    csp_status status = stopping == NULL || sender == NULL || receiver == NULL ? CSP_NO_MEMORY : list_again(actor);
+    csp_status status = stopping == NULL || sender == NULL || receiver == NULL ? CSP_NO_MEMORY : csp_actor_list_again(actor);
     bool listed = status == CSP_OK;
     csp_lock_acquire(&actor->lock);
     if (status == CSP_OK && actor->state != CSP_ACTOR_EXITED)
@@ -732,7 +549,7 @@ csp_status csp_actor_restart(csp_actor *actor)
         return CSP_OK;
     }
     if (listed)
-        leave_list(actor);
+        csp_actor_unlist(actor);
     free_end(sender);
     free_end(receiver);
     if (stopping != NULL)
@@ -777,22 +594,3 @@ csp_status csp_actor_begin_close(csp_actor *actor)
     csp_lock_release(&actor->lock);
     return status;
 }
-
-/* --- lives --- */
-
-void csp_life_begin(void) { atomic_fetch_add_explicit(&lives, 1, memory_order_relaxed); /* its thread starts later */ }
-
-void csp_life_end(void) { atomic_fetch_sub_explicit(&lives, 1, memory_order_release); }
-
-uint32_t csp_lives(void) { return atomic_load_explicit(&lives, memory_order_acquire); }
-
-void csp_actor_unlist(csp_actor *actor)
-{
-    leave_list(actor);
-    atomic_fetch_add_explicit(&endings, 1, memory_order_release);
-    csp_futex_wake_all(&endings);
-}
-
-uint32_t csp_endings(void) { return atomic_load_explicit(&endings, memory_order_acquire); }
-
-void csp_endings_wait(uint32_t seen, csp_time deadline) { csp_futex_wait(&endings, seen, deadline); }

@@ -44,7 +44,9 @@ typedef struct csp_actor {
     uint32_t epoch;            /* guarded by lock: which life this is; the first is 1 */
     int keep;                  /* guarded by lock: csp_keep */
     bool over;                 /* guarded by lock: no further life; the name and the mailbox are given up */
+    bool between;              /* guarded by lock: a class that traps stops waits for its next message: a stop may break that off */
     uint64_t handled;          /* guarded by lock: messages done, over all lives */
+    double cpu_seconds;        /* guarded by lock: processor time of the last life, once it has ended */
     double started_at;         /* guarded by lock: time.monotonic() at the start of this life */
     int state;                 /* guarded by lock: csp_actor_state */
     int activity;              /* guarded by lock: csp_activity */
@@ -89,6 +91,17 @@ void csp_actor_decref(csp_actor *actor);
 /* The part by which a reference travels: part.self is a csp_actor*. */
 extern const csp_part_ops csp_actor_part;
 
+/* --- the tables: actor_table.c --- */
+#define CSP_NAME_SUFFIX 24 /* room after the stem of a name for "-" and an id */
+
+void csp_actors_install_fork_handler(void);
+/* Into the tables, under a name of its own, which goes to actor->name: CSP_OK, CSP_BROKEN (taken), CSP_KILLED (the process ends). */
+csp_status csp_actor_list(csp_actor *actor, const csp_actor_spec *spec);
+csp_status csp_actor_list_again(csp_actor *actor); /* for another life */
+/* Out of the names; and off the list, if only a life to come kept it there. */
+void csp_actor_unname(csp_actor *actor);
+void csp_actor_forget(csp_actor *actor); /* out of all tables */
+
 /* The live actor of that name, with a new reference, or NULL. */
 csp_actor *csp_actor_find(const char *name);
 
@@ -117,6 +130,9 @@ void csp_actor_set_start_error(csp_actor *actor, const char *text);
 /* Ask it to stop: `stopping` fires and, unless it traps stops, its waits end with CSP_STOPPED.  Idempotent. */
 void csp_actor_ask_stop(csp_actor *actor);
 
+/* A class that traps stops begins or ends its wait for a message.  Beginning is refused (true) once a stop has been asked. */
+bool csp_actor_between(csp_actor *actor, bool between);
+
 /* Ask it to die: all its waits end with CSP_KILLED.  (Killing its Python code is py_attach.c's.)  Idempotent. */
 void csp_actor_ask_kill(csp_actor *actor);
 
@@ -140,6 +156,10 @@ void csp_actor_close_inbox(csp_actor *actor);
 csp_status csp_actor_begin_run(csp_actor *actor);
 void csp_actor_end_run(csp_actor *actor);
 csp_status csp_actor_begin_close(csp_actor *actor);
+
+/* Where messages go that nobody will handle: made on first use, kept open for ever in both directions, dropping the oldest.
+ * Borrowed; NULL without memory. */
+csp_chan *csp_dead_letters(void);
 
 /* --- lives ---
  * The end of one has two steps, with the announcement between them: csp_life_end, so that whoever hears of the end may fork at

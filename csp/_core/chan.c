@@ -44,6 +44,17 @@ csp_chan *csp_chan_new(size_t capacity, csp_overflow overflow, bool local, const
     return chan;
 }
 
+csp_chan *csp_reply_new(void)
+{
+    csp_chan *chan = chan_alloc(NULL);
+    if (chan == NULL)
+        return NULL;
+    chan->capacity = 1;
+    chan->reply = true;
+    csp_registry_add_chan(chan);
+    return chan;
+}
+
 csp_chan *csp_timer_new(csp_timer_kind kind, csp_time due, csp_time period)
 {
     csp_chan *chan = chan_alloc(NULL);

@@ -38,6 +38,7 @@ typedef struct csp_chan {
     char *name;               /* immutable, RAW, UTF-8 or NULL */
     uint8_t overflow;         /* immutable: csp_overflow */
     bool local;               /* immutable: values are objects of one interpreter */
+    bool reply;               /* immutable: carries the one answer to a request that holds its only sender */
     uint8_t timer;            /* immutable: csp_timer_kind; a timer has no sender but the clock */
     csp_time period;          /* immutable: CSP_TICK */
     _Atomic csp_time due;     /* CSP_AFTER, CSP_TICK: when it fires next, CSP_NEVER once spent; written under lock, read
@@ -78,6 +79,8 @@ extern _Atomic uint32_t csp_fork_generation; /* + 1 in the child of each fork */
 
 /* A channel with no ends yet and refs = 1.  `name` is copied.  NULL without memory. */
 csp_chan *csp_chan_new(size_t capacity, csp_overflow overflow, bool local, const char *name);
+/* For the answer to one request.  When the request comes back from a lease its channel is closed: who asked hears at once. */
+csp_chan *csp_reply_new(void);
 /* A timer: `due` absolute, `period` > 0 for CSP_TICK. */
 csp_chan *csp_timer_new(csp_timer_kind kind, csp_time due, csp_time period);
 void csp_chan_incref(csp_chan *chan);

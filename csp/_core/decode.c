@@ -263,9 +263,9 @@ static PyObject *get_handle(decoder *d)
 }
 
 /* Classes that a module of ours registers may be met before anything here has needed the module. */
-static bool load_actors(void)
+static bool load(const char *name)
 {
-    PyObject *module = PyImport_ImportModule("csp.actors");
+    PyObject *module = PyImport_ImportModule(name);
     Py_XDECREF(module);
     return module != NULL;
 }
@@ -273,7 +273,7 @@ static bool load_actors(void)
 static PyObject *get_actor(decoder *d)
 {
     csp_part *part = &d->blob->parts[get_size(d)];
-    if (d->state->ref_type == NULL && !load_actors())
+    if (d->state->ref_type == NULL && !load("csp.actors"))
         return NULL;
     return csp_ref_new(d->state, part->self);
 }
@@ -307,7 +307,7 @@ static PyObject *get_view(decoder *d)
 
 static PyObject *new_record(decoder *d, unsigned code, Py_ssize_t length)
 {
-    if (d->state->record_types[code] == NULL && !load_actors())
+    if (d->state->record_types[code] == NULL && !load(code < 2 ? "csp.actors" : "csp._calls"))
         return NULL;
     if (d->state->record_types[code] == NULL) { /* RemoteError, which an actor seldom needs */
         PyObject *remote = PyImport_ImportModule("csp._remote");

@@ -106,9 +106,24 @@ bool csp_interp_remove_lease(csp_interp *interp, csp_lease *lease)
     return was_open;
 }
 
+/* The life that had the request in hand is over: whoever waits for its answer is not to wait for the next one's. */
+static void close_replies(const csp_msg *msg)
+{
+    for (uint32_t i = 0; msg->kind == CSP_MSG_BLOB && i < msg->as.blob->nparts; i++) {
+        const csp_part *part = &msg->as.blob->parts[i];
+        if (part->ops != &csp_end_part || !((csp_end *)part->self)->chan->reply)
+            continue;
+        csp_effects fx;
+        csp_effects_init(&fx);
+        csp_chan_close(((csp_end *)part->self)->chan, NULL, NULL, &fx);
+        csp_effects_run(&fx);
+    }
+}
+
 void csp_lease_return(csp_lease *lease, bool attached)
 {
     csp_effects fx;
+    close_replies(&lease->msg);
     csp_effects_init(&fx);
     csp_chan_give_back(lease->chan, &lease->msg, &fx);
     if (lease->chan->local && !attached)

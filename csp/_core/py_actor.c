@@ -274,6 +274,12 @@ static PyObject *actor_figures(actor_object *self, PyObject *unused)
                          (unsigned long long)info.counts.discarded);
 }
 
+static PyObject *actor_cpu_seconds(actor_object *self, PyObject *unused)
+{
+    csp_actor *actor = usable(self);
+    return actor == NULL ? NULL : PyFloat_FromDouble(csp_actor_cpu_seconds(actor));
+}
+
 static PyObject *actor_look(actor_object *self, PyObject *unused)
 {
     csp_actor *actor = usable(self);
@@ -301,6 +307,7 @@ static PyMethodDef actor_methods[] = {
     {"_begin_run", (PyCFunction)actor_begin_run, METH_NOARGS, PyDoc_STR("'ok', 'running' or 'closed'.")},
     {"_end_run", (PyCFunction)actor_end_run, METH_NOARGS, PyDoc_STR("Take a begin_run back.")},
     {"_begin_close", (PyCFunction)actor_begin_close, METH_NOARGS, PyDoc_STR("'ok', 'running' or 'closed'.")},
+    {"_cpu_seconds", (PyCFunction)actor_cpu_seconds, METH_NOARGS, PyDoc_STR("Processor time of this life's thread.")},
     {"_look", (PyCFunction)actor_look, METH_NOARGS, PyDoc_STR("(interpreter's id or -1, running, of csp.interpreters)")},
     {"_keep", (PyCFunction)actor_keep, METH_O, PyDoc_STR("May another life follow?  0 never, 1 after a failure, 2 always.")},
     {"_close_inbox", (PyCFunction)actor_close_inbox, METH_NOARGS, PyDoc_STR("No new messages; those queued are served.")},
@@ -569,6 +576,30 @@ static PyObject *list_actors(PyObject *module, PyObject *unused)
     return list;
 }
 
+static PyObject *dead_letters(PyObject *module, PyObject *unused)
+{
+    csp_state *state = csp_state_of_module(module);
+    csp_chan *chan = csp_dead_letters();
+    csp_end *end = chan == NULL ? NULL : csp_end_new(chan, CSP_RECV, state->interp);
+    return end == NULL ? PyErr_NoMemory() : csp_handle_new(state, end);
+}
+
+static PyObject *dead_letter(PyObject *module, PyObject *letter)
+{
+    csp_chan *chan = csp_dead_letters();
+    csp_case c = {.chan = chan, .dir = CSP_SEND};
+    if (chan == NULL)
+        return PyErr_NoMemory();
+    if (csp_encode_slow(csp_state_of_module(module), letter, &c.msg) < 0)
+        return NULL;
+    csp_effects fx;
+    csp_effects_init(&fx);
+    csp_chan_try(&c, &fx); /* there is room: the oldest gives way */
+    csp_effects_run(&fx);
+    csp_msg_clear(&c.msg);
+    Py_RETURN_NONE;
+}
+
 static PyObject *set_ref_type(PyObject *module, PyObject *type)
 {
     csp_state *state = csp_state_of_module(module);
@@ -592,6 +623,8 @@ PyMethodDef csp_actor_functions[] = {
                "kept.  Raises ActorDied if\nit has no further life.")},
     {"find_actor", find_actor, METH_O, PyDoc_STR("find_actor(name) -> ActorRef | None")},
     {"list_actors", list_actors, METH_NOARGS, PyDoc_STR("list_actors() -> references to all whose thread lives")},
+    {"dead_letters", dead_letters, METH_NOARGS, PyDoc_STR("dead_letters() -> RecvChannel of what nobody will handle")},
+    {"dead_letter", dead_letter, METH_O, PyDoc_STR("dead_letter(letter)\n\nSend to the dead letters; never waits.")},
     {"set_ref_type", set_ref_type, METH_O, PyDoc_STR("set_ref_type(cls)\n\nThe class that references are made of.")},
     {NULL},
 };

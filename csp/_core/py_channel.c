@@ -163,6 +163,20 @@ static PyObject *channel_pair(PyObject *module, PyObject *args, PyObject *kwargs
     return pair;
 }
 
+static PyObject *reply_channel(PyObject *module, PyObject *unused)
+{
+    csp_state *state = csp_state_of_module(module);
+    csp_chan *chan = csp_reply_new();
+    PyObject *sender = chan == NULL ? PyErr_NoMemory() : handle_to(state, chan, CSP_SEND);
+    PyObject *receiver = sender == NULL ? NULL : handle_to(state, chan, CSP_RECV);
+    PyObject *pair = receiver == NULL ? NULL : PyTuple_Pack(2, sender, receiver);
+    Py_XDECREF(sender);
+    Py_XDECREF(receiver);
+    if (chan != NULL)
+        csp_chan_decref(chan);
+    return pair;
+}
+
 /* --- arguments of the hot calls: positional or by keyword, without a tuple --- */
 
 /* Fill out[i] with the argument called names[i]; `required` of them must be there.  -1 with TypeError set. */
@@ -645,5 +659,7 @@ PyDoc_STRVAR(channel_pair_doc,
 
 PyMethodDef csp_channel_functions[] = {
     {"channel", FAST(channel_pair), METH_VARARGS | METH_KEYWORDS, channel_pair_doc},
+    {"reply_channel", reply_channel, METH_NOARGS,
+     PyDoc_STR("reply_channel() -> (sender, receiver) for the one answer to a request.")},
     {NULL},
 };

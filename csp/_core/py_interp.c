@@ -4,6 +4,7 @@
  * (bounded; if some stay, the end is announced and this thread waits on) -> Py_EndInterpreter, whose atexit drops the handles
  * -> the record dies -> one life less -> name freed, Exit announced -> off the list of actors.
  */
+#define _GNU_SOURCE /* pthread_getcpuclockid */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -78,6 +79,37 @@ static bool is_current(csp_owner *owner)
     bool current = owner->actor->owner == owner;
     csp_lock_release(&owner->actor->lock);
     return current;
+}
+
+/* --- processor time --- */
+
+static double read_clock(clockid_t clock)
+{
+    struct timespec ts = {0};
+    clock_gettime(clock, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void begin_cpu_time(csp_owner *owner) /* in its thread */
+{
+    clockid_t clock;
+    if (pthread_getcpuclockid(pthread_self(), &clock) != 0)
+        return;
+    csp_lock_acquire(&owner->actor->lock);
+    owner->cpu_clock = clock;
+    owner->has_cpu_clock = true;
+    csp_lock_release(&owner->actor->lock);
+}
+
+double csp_actor_cpu_seconds(csp_actor *actor)
+{
+    csp_lock_acquire(&actor->lock);
+    csp_owner *owner = actor->owner; /* its thread lives as long as it stands here */
+    double seconds = owner == NULL             ? actor->cpu_seconds
+                     : owner->has_cpu_clock ? read_clock(owner->cpu_clock)
+                                            : 0.0;
+    csp_lock_release(&actor->lock);
+    return seconds;
 }
 
 /* --- stop, kill, give up --- */
@@ -310,6 +342,10 @@ static void announce(csp_owner *owner)
         csp_msg_move(&exit, &owner->killed_exit); /* empty if it is in quarantine, where nothing is announced */
         csp_lock_release(&owner->lock);
     }
+    csp_lock_acquire(&actor->lock);
+    if (actor->owner == owner)
+        actor->cpu_seconds = read_clock(CLOCK_THREAD_CPUTIME_ID);
+    csp_lock_release(&actor->lock);
     bool failed = owner->failed || exit.kind == CSP_MSG_EMPTY || kill_is_asked(actor);
     if (exit.kind == CSP_MSG_EMPTY)
         csp_msg_move(&exit, &owner->failed_exit);
@@ -354,6 +390,7 @@ static void *owner_main(void *arg)
     csp_owner *owner = arg;
     csp_actor *actor = owner->actor;
     current_owner = owner;
+    begin_cpu_time(owner);
     PyThreadState *tstate = make_interpreter(owner);
     if (tstate != NULL) {
         run_boot(owner);
@@ -477,6 +514,29 @@ static PyObject *boot_asked(PyObject *module, PyObject *unused)
     return PyUnicode_FromString(kill ? "kill" : !stop ? "" : noticed ? "stop" : "unnoticed stop");
 }
 
+/* Consume a stop that no wait has delivered yet: channel operations work from here on. */
+static PyObject *take_stop(PyObject *module, PyObject *unused)
+{
+    csp_owner *owner = owner_or_raise();
+    if (owner == NULL)
+        return NULL;
+    bool asked = csp_actor_between(owner->actor, false) || !is_current(owner);
+    if (asked)
+        csp_interp_check(csp_state_of_module(module)->interp);
+    return PyBool_FromLong(asked);
+}
+
+static PyObject *await_message(PyObject *module, PyObject *begin)
+{
+    csp_owner *owner = owner_or_raise();
+    if (owner == NULL)
+        return NULL;
+    bool asked = csp_actor_between(owner->actor, owner->actor->trap_stop && begin == Py_True);
+    if (asked)
+        csp_interp_check(csp_state_of_module(module)->interp);
+    return PyBool_FromLong(asked);
+}
+
 static PyObject *interpreter_id(PyObject *module, PyObject *unused)
 {
     return PyLong_FromLongLong(PyInterpreterState_GetID(PyInterpreterState_Get()));
@@ -571,6 +631,10 @@ PyMethodDef csp_interp_functions[] = {
     {"boot_alive", boot_alive, METH_NOARGS, PyDoc_STR("The actor is up: spawn returns.")},
     {"boot_idle", boot_idle, METH_NOARGS, PyDoc_STR("The run of this interpreter is over: it may be run again.")},
     {"boot_asked", boot_asked, METH_NOARGS, PyDoc_STR("'kill', 'stop', 'unnoticed stop' or '': what has been asked of this actor.")},
+    {"take_stop", take_stop, METH_NOARGS,
+     PyDoc_STR("Was a stop or kill asked?  The stop is delivered by that: channel operations work afterwards.")},
+    {"await_message", await_message, METH_O,
+     PyDoc_STR("await_message(begin) -> bool\n\nA class actor begins or ends its wait for a message; True: it was asked to stop.")},
     {"interpreter_id", interpreter_id, METH_NOARGS, PyDoc_STR("CPython's number of this interpreter.")},
     {"boot_exit", boot_exit, METH_VARARGS,
      PyDoc_STR("boot_exit(exit, returned, failed)\n\nKeep the Exit, to be announced once the interpreter has ended.")},

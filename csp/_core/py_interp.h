@@ -9,6 +9,8 @@
 #ifndef CSP_PY_INTERP_H
 #define CSP_PY_INTERP_H
 
+#include <time.h>
+
 #include "actor.h"
 #include "state.h"
 
@@ -20,6 +22,8 @@ typedef struct csp_owner {
     csp_msg payload;         /* owner's thread only once started: what to run, taken by _core.boot_payload */
     csp_msg exit;            /* owner's thread only: the Exit that the actor computed */
     csp_msg failed_exit;     /* owner's thread only once started: the Exit for a life that could not say its own */
+    clockid_t cpu_clock;     /* guarded by actor->lock while it is the actor's owner: the thread's processor time */
+    bool has_cpu_clock;      /* guarded by actor->lock, as above */
     bool failed;             /* owner's thread only: the Exit is a failure, for the record's `keep` */
     csp_interp *record;      /* owner's thread only; counted; NULL until csp is loaded */
     csp_state *state;        /* owner's thread, and others inside the guard: the module of its interpreter */
@@ -43,6 +47,9 @@ int csp_owner_start(csp_owner *owner);
 
 /* The actor's thread, with a new reference, or NULL. */
 csp_owner *csp_actor_owner(csp_actor *actor);
+
+/* Processor time of the life that runs, or of the last one. */
+double csp_actor_cpu_seconds(csp_actor *actor);
 
 /* --- py_attach.c --- */
 typedef enum { CSP_THROW_KILLED, CSP_THROW_INTERRUPT } csp_throw;

@@ -250,6 +250,22 @@ static PyObject *selected(csp_state *state, PyObject *object, PyObject *value, P
     return result;
 }
 
+/* The case is an object that offers its channel: what it makes of the value, or of the end of the channel, by its method
+ * __csp_result__(value, end).  Takes over `value`; NULL: the exception that is set is the outcome. */
+static PyObject *result_of_offer(csp_state *state, PyObject *object, PyObject *value)
+{
+    PyObject *end = value == NULL ? PyErr_GetRaisedException() : NULL;
+    PyObject *result = PyObject_CallMethod(object, "__csp_result__", "OO", value == NULL ? Py_None : value,
+                                           end == NULL ? Py_None : end);
+    if (end != NULL && result != NULL) { /* it is at its end all the same */
+        Py_CLEAR(result);
+        PyErr_SetRaisedException(Py_NewRef(end));
+    }
+    Py_XDECREF(value);
+    Py_XDECREF(end);
+    return result;
+}
+
 static PyObject *select_cases(csp_state *state, cases *cs, csp_time deadline)
 {
     csp_case *fired = NULL;
@@ -266,13 +282,20 @@ static PyObject *select_cases(csp_state *state, cases *cs, csp_time deadline)
     Py_ssize_t index = fired == NULL ? -1 : (Py_ssize_t)fired->index;
     if (status == CSP_TIMEOUT)
         result = selected(state, Py_None, Py_NewRef(Py_None), -1);
-    else if (status != CSP_OK)
+    else if (status != CSP_OK) {
         result = csp_raise(state, status, fired == NULL ? CSP_RECV : fired->dir, fired == NULL ? NULL : fired->chan,
                            fired == NULL ? NULL : cs->objects[index], index);
+        if (status == CSP_END && cs->objects[index] != cs->handles[index]) {
+            result = result_of_offer(state, cs->objects[index], NULL);
+            csp_annotate(state, cs->objects[index], index);
+        }
+    }
     else if (fired->dir == CSP_SEND)
         result = selected(state, cs->objects[index], Py_NewRef(Py_None), index);
     else {
         PyObject *value = csp_take(state, fired->chan, &fired->msg);
+        if (value != NULL && cs->objects[index] != cs->handles[index])
+            value = result_of_offer(state, cs->objects[index], value);
         if (value == NULL)
             csp_annotate(state, cs->objects[index], index);
         result = selected(state, cs->objects[index], value, index);
