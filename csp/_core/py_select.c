@@ -255,12 +255,17 @@ static PyObject *selected(csp_state *state, PyObject *object, PyObject *value, P
 static PyObject *result_of_offer(csp_state *state, PyObject *object, PyObject *value)
 {
     PyObject *end = value == NULL ? PyErr_GetRaisedException() : NULL;
-    PyObject *result = PyObject_CallMethod(object, "__csp_result__", "OO", value == NULL ? Py_None : value,
-                                           end == NULL ? Py_None : end);
-    if (end != NULL && result != NULL) { /* it is at its end all the same */
-        Py_CLEAR(result);
-        PyErr_SetRaisedException(Py_NewRef(end));
+    PyObject *method, *result = NULL;
+    if (PyObject_GetOptionalAttrString(object, "__csp_result__", &method) == 0 && method == NULL)
+        result = Py_XNewRef(value); /* it makes nothing of it */
+    else if (method != NULL) {
+        result = PyObject_CallFunctionObjArgs(method, value == NULL ? Py_None : value, end == NULL ? Py_None : end, NULL);
+        if (end != NULL)
+            Py_CLEAR(result); /* it is at its end all the same */
     }
+    if (result == NULL && end != NULL && !PyErr_Occurred())
+        PyErr_SetRaisedException(Py_NewRef(end));
+    Py_XDECREF(method);
     Py_XDECREF(value);
     Py_XDECREF(end);
     return result;
