@@ -65,6 +65,7 @@ typedef struct csp_end {
     csp_chan *chan;            /* immutable, counted */
     struct csp_interp *interp; /* immutable; NULL in flight */
     struct csp_end *next, *prev; /* guarded by interp->lock */
+    struct csp_end *next_postponed; /* owner: the thread that deallocates its handle, in py_channel.c */
     _Atomic uint32_t refs;     /* acquire-release in decref: its owner, and csp_interp_died while at work on it */
     uint32_t fork_generation;  /* immutable: csp_fork_generation at birth */
     uint8_t dir;               /* immutable: CSP_SEND, CSP_RECV or both */

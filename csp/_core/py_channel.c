@@ -45,6 +45,35 @@ static PyObject *handle_to(csp_state *state, csp_chan *chan, uint8_t dir)
     return end == NULL ? PyErr_NoMemory() : csp_handle_new(state, end);
 }
 
+/* A value of a local channel may hold the last handle on another, that one's value a third, and so on: past a few levels the
+ * ends wait for the outermost deallocation of the thread, so that the depth of such a chain is not the depth of the C stack. */
+#define NESTED 50
+
+static _Thread_local struct {
+    csp_end *postponed;     /* linked by next_postponed */
+    csp_interp *outermost;  /* whose deallocation is under way */
+    int depth;
+} releasing; /* process-wide in kind, one a thread */
+
+static void release_end(csp_end *end)
+{
+    if (releasing.depth >= NESTED && end->interp == releasing.outermost) {
+        end->next_postponed = releasing.postponed;
+        releasing.postponed = end;
+        return;
+    }
+    if (releasing.depth == 0)
+        releasing.outermost = end->interp;
+    releasing.depth++;
+    csp_end_free(end);
+    while (releasing.depth == 1 && releasing.postponed != NULL) {
+        end = releasing.postponed;
+        releasing.postponed = end->next_postponed;
+        csp_end_free(end);
+    }
+    releasing.depth--;
+}
+
 static void handle_dealloc(PyObject *object)
 {
     csp_handle *self = handle_of(object);
@@ -54,7 +83,7 @@ static void handle_dealloc(PyObject *object)
     if (self->end != NULL) {
         /* Dropping the last receiver of a local channel frees its values, which may run any Python. */
         PyObject *exception = PyErr_GetRaisedException();
-        csp_end_free(self->end);
+        release_end(self->end);
         PyErr_SetRaisedException(exception);
     }
     type->tp_free(object);
@@ -511,7 +540,7 @@ DOC(recv,
     "Raises EndOfChannel, ClosedHandle (a RecvChannel that this side closed), DecodeError (this value cannot be\n"
     "rebuilt here and is gone; the channel stays usable), Timeout, and in an actor Stopped and Killed.");
 DOC(recv_nowait,
-    "recv_nowait($self, /, default=<raise WouldBlock>)\n--\n\n"
+    "recv_nowait($self, /, default=...)\n--\n\n"
     "Receive a value if one is there.  Without one: `default` if it is given, else WouldBlock.  Never waits.\n"
     "A closed and drained channel raises EndOfChannel, with a default too.");
 DOC(recv_many,

@@ -3,6 +3,7 @@
 import array
 import decimal
 import fractions
+import inspect
 import math
 import operator
 import threading
@@ -417,6 +418,21 @@ def test_local_channel_frees_what_it_loses() -> None:
     assert watch() is None
 
 
+@pytest.mark.parametrize("local", [False, True])
+def test_long_chain_of_channels_in_channels_is_freed(local: bool) -> None:
+    """A channel whose buffer holds the last receiver of the next, and so on for 100,000: dropping the first frees all of them."""
+    first, receiver = csp.channel(local=local)
+    for _ in range(100_000):
+        sender, outer = csp.channel(1, local=local)
+        sender.send(receiver)
+        if not local:
+            receiver.close()
+        receiver = outer
+    del sender, outer
+    receiver.close()
+    assert first.statistics().receivers == 0
+
+
 # --- iteration and with ---
 
 
@@ -515,6 +531,28 @@ def test_wrong_arguments_are_a_type_error(call: Any) -> None:
         call(ch)
     stats = ch.statistics()
     assert (stats.sent, stats.received, ch.closed) == (1, 0, False)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (Channel.send, "(self, /, value, timeout=None)"),
+        (Channel.recv, "(self, /, timeout=None)"),
+        (Channel.send_nowait, "(self, value, /)"),
+        (Channel.recv_nowait, "(self, /, default=Ellipsis)"),
+        (Channel.send_many, "(self, /, values, timeout=None)"),
+        (Channel.recv_many, "(self, /, limit, timeout=None)"),
+        (Channel.lease, "(self, /, timeout=None)"),
+        (Channel.close, "(self, /, cause=None)"),
+        (Channel, "(capacity=0, *, name=None, overflow='block', local=False)"),
+        (csp.channel, "(capacity=0, *, name=None, overflow='block', local=False)"),
+        (csp.select, "(cases, *, timeout=None, priority=False)"),
+        (csp.Selector.select, "(self, /, *, timeout=None, priority=False)"),
+    ],
+)
+def test_signatures_are_there_to_be_read(call: Any, text: str) -> None:
+    """inspect.signature, and so help() and editors, show the arguments of the contract."""
+    assert str(inspect.signature(call)) == text
 
 
 def test_value_and_timeout_go_by_position_or_by_keyword() -> None:

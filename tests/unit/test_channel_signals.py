@@ -240,6 +240,58 @@ assert ch.statistics().received == 600
 """)
 
 
+@pytest.mark.parametrize("how", ["send", "select"])
+def test_signal_in_the_moment_of_a_hand_over_never_lies_to_the_sender(how: str) -> None:
+    """A send that a handler breaks off was not received and never will be; one that was received returns, and the exception follows.
+
+    `list.extend` stores that the send returned without a step of Python between.
+    """
+    run(f"""
+how = {how!r}
+class Raised(Exception):
+    pass
+ch = Channel()
+sent, raised = [], 0
+def attempt(n):
+    if how == "send":
+        sent.extend(map(send_one, [n]))
+    else:
+        sent.extend(map(select, [[(ch, n), csp.never()]]))
+send_one = ch.send
+def handler(number, frame):
+    if frame.f_code is attempt.__code__:
+        raise Raised
+signal.signal(signal.SIGUSR1, handler)
+got = []
+def receive():
+    for n in ch.receiver:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        got.append(n)
+def annoy():
+    while len(got) < 300:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        csp.sleep(0.0003)
+threads = [threading.Thread(target=t) for t in (receive, annoy)]
+for t in threads:
+    t.start()
+returned, n = [], 0
+while len(got) < 300:
+    n += 1
+    before = len(sent)
+    try:
+        attempt(n)
+    except Raised:
+        raised += 1
+    if len(sent) > before:
+        returned.append(n)
+threads[1].join()
+ch.close()
+threads[0].join()
+assert got == returned, (len(got), len(returned), sorted(set(got) ^ set(returned)))
+assert raised > 0
+""")
+
+
 def test_no_signal_interrupts_other_threads() -> None:
     """Only the main thread runs handlers: a wait in another thread is not disturbed by Ctrl-C."""
     run("""
