@@ -27,16 +27,28 @@ def _quiet_threads() -> None:
 
 
 def live() -> None:
-    """The whole life of an actor."""
+    """The whole life of an actor in an interpreter of its own."""
     _quiet_threads()
     ref = _core.boot_ref()
     _ref.enter(ref, _ref.ActorContext(ref))
+    _live(ref)
+    _ref.leave()
+
+
+def live_in_thread() -> None:
+    """The whole life of an actor that is a thread of this interpreter."""
+    ref = _core.boot_ref()
+    _ref.enter_thread(_ref.ActorContext(ref))
+    _live(ref)
+    _ref.enter_thread(None)
+
+
+def _live(ref: "_ref.ActorRef") -> None:
     try:
         target, args, kwargs, options = _core.boot_payload()
         target = _resolved(target)
     except BaseException as error:
         _say(_ref.Exit(ref, "failed", None, _snapshot(error)), returned=False)
-        _ref.leave()
         return
     if isinstance(target, type):
         from csp._serving import serve_class
@@ -49,7 +61,7 @@ def live() -> None:
     else:
         ok, result = _core.run_body(target, args, kwargs)
     _say(_exit(ref, ok, result), returned=ok)
-    _ref.leave()
+    del result  # an exception: its traceback leads back to this frame, and with it to all that the arguments hold
 
 
 def _resolved(function: "Any") -> "Any":
@@ -118,7 +130,9 @@ def _one_run(inbox: "_core.RecvChannel[Any]") -> "tuple[tuple[bool, Any], _core.
         return (False, _snapshot(error)), inbox.recv()
     reply = inbox.recv()  # sent in one batch with the request
     ok, result = _run_source(code, shared) if isinstance(code, str) else _call(code, args, shared)
-    return (ok, result if ok else _snapshot(result)), reply
+    answer = ok, result if ok else _snapshot(result)
+    del result  # an exception: its traceback leads back to this frame
+    return answer, reply
 
 
 def _call(code: "Any", args: "tuple[Any, ...]", shared: "dict[str, Any]") -> "tuple[bool, Any]":

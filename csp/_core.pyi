@@ -239,7 +239,7 @@ def spawn_actor(
     name: str,
     unique: bool,
     trap_stop: bool,
-    is_interpreter: bool,
+    kind: int,
     serves: bool,
     keep: int,
     mailbox: int,

@@ -3,6 +3,8 @@
 On an actor's path: imports nothing that a bare interpreter has not.
 """
 
+import _thread
+
 from csp import _core
 from csp.errors import ActorDied, ActorFailed, ActorStartError, BrokenChannel, DeadlockError, Timeout
 
@@ -285,6 +287,7 @@ class ActorContext:
 
 
 _context: "ActorContext | None" = None  # of the actor that has this interpreter to itself
+_thread_context = _thread._local()  # its .context: of the actor that is this thread
 _home: "ActorRef | None" = None  # whose interpreter this is: the parent of what is spawned here
 
 
@@ -293,6 +296,11 @@ def enter(ref: ActorRef, context: "ActorContext | None") -> None:
     global _context, _home
     _home = ref
     _context = context
+
+
+def enter_thread(context: "ActorContext | None") -> None:
+    """This thread belongs to the actor from now on, or to none again.  Called by csp._boot."""
+    _thread_context.context = context
 
 
 def leave() -> None:
@@ -311,7 +319,7 @@ def home() -> "ActorRef | None":
 
 
 def context_here() -> "ActorContext | None":
-    return _context
+    return getattr(_thread_context, "context", None) or _context
 
 
 def current_actor() -> ActorContext:

@@ -56,6 +56,7 @@ __all__ = [
 
 _MAILBOX = 1024
 _ISOLATIONS = ("interpreter", "thread", "process")
+_KINDS = {"interpreter": 0, "thread": 2}  # as spawn_actor wants it; 1 is csp.interpreters
 _LIFE_OPTIONS = ("ready", "on_crash", "max_deliveries")  # what a life has to know itself
 _ON_CRASH = ("drop", "redeliver", "dead_letter")
 _OPTIONS = frozenset(
@@ -108,7 +109,8 @@ def actor(function: "Any" = None, /, **options: "Any") -> "Any":
 
     Options:
 
-    - `isolation`: `"interpreter"` (its own interpreter and GIL, the default).
+    - `isolation`: `"interpreter"` (its own interpreter and GIL, the default), or `"thread"` (a thread of this interpreter,
+      for libraries that refuse to load in another one; values are copied all the same).
     - `mailbox`: how many messages of `ref.send` wait at most; 1024, `math.inf` for no bound.
     - `trap_stop`: a stop only fires `current_actor().stopping`; nothing raises `Stopped`.
     - `on_crash`: what becomes of the message in hand when a class actor crashes: `"drop"` (the default), `"redeliver"` (to its next
@@ -197,19 +199,21 @@ def start(
     `keep` says whether another life may follow (`restart`): 0 never, 1 after a failure, 2 always.
     """
     options = _options(target)
-    _check_target(target, isolation or options.get("isolation") or "interpreter")
+    isolation = isolation or options.get("isolation") or "interpreter"
+    _check_target(target, isolation)
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a str, not {type(name).__name__}")
     if name == "":
         raise ValueError("name must not be empty")
-    prepare_process()
+    if isolation == "interpreter":
+        prepare_process()
     try:
         return _core.spawn_actor(
             _payload(target, args, kwargs),
             name or str(getattr(target, "__name__", type(target).__name__)),
             name is None,
             options.get("trap_stop", False),
-            False,
+            _KINDS[isolation],
             isinstance(target, type),
             keep,
             _mailbox(options.get("mailbox", _MAILBOX)),
@@ -266,8 +270,8 @@ def _parent_here() -> "ActorRef | None":
 def _check_target(function: "Any", isolation: str) -> None:
     if isolation not in _ISOLATIONS:
         raise ValueError(f"isolation must be one of {', '.join(_ISOLATIONS)}, not {isolation!r}")
-    if isolation != "interpreter":
-        raise NotImplementedError(f"isolation={isolation!r} is not implemented yet: use 'interpreter'")
+    if isolation == "process":
+        raise NotImplementedError("isolation='process' is not implemented yet: use 'interpreter' or 'thread'")
     if not callable(function):
         raise TypeError(f"an actor is made of a function, not of {type(function).__name__}")
     if getattr(getattr(function, "__code__", None), "co_flags", 0) & 0x80:  # inspect.CO_COROUTINE

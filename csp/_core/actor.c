@@ -66,6 +66,7 @@ csp_actor *csp_actor_new(const csp_actor_spec *spec, csp_status *p_status)
     atomic_init(&actor->refs, 1);
     actor->fork_generation = fork_generation();
     actor->is_interpreter = spec->is_interpreter;
+    actor->in_thread = spec->in_thread;
     actor->trap_stop = spec->trap_stop;
     actor->serves = spec->serves;
     actor->keep = spec->keep;

@@ -39,6 +39,7 @@ typedef struct csp_actor {
     struct csp_actor *parent;  /* immutable, counted: who spawned it; NULL for the main interpreter */
     uint32_t fork_generation;  /* immutable: csp_fork_generation at birth */
     bool is_interpreter;       /* immutable: belongs to csp.interpreters */
+    bool in_thread;            /* immutable: shares the interpreter of whoever spawned it */
     bool trap_stop;            /* immutable: a stop only fires `stopping` */
     bool serves;               /* immutable: a class, which answers calls */
     uint32_t epoch;            /* guarded by lock: which life this is; the first is 1 */
@@ -76,6 +77,7 @@ typedef struct {
     const char *name;    /* the whole name, or its stem if `unique` */
     bool unique;         /* make it unique by a suffix */
     bool is_interpreter; /* no name in the table */
+    bool in_thread;      /* isolation "thread": shares the interpreter of whoever spawns it */
     bool trap_stop, serves;
     int keep;            /* csp_keep */
     size_t mailbox;      /* capacity of the inbox */

@@ -193,7 +193,7 @@ void csp_end_close(csp_end *end, csp_effects *fx)
 {
     csp_msg cause = {.kind = CSP_MSG_EMPTY};
     if (end->interp != NULL && (end->dir & CSP_SEND))
-        csp_interp_copy_exit_cause(end->interp, &cause); /* before the channel's lock: its rank is lower */
+        csp_interp_copy_exit_cause(csp_thread_record != NULL ? csp_thread_record : end->interp, &cause); /* before the channel's lock: its rank is lower */
     csp_end_close_because(end, &cause, fx);
     csp_msg_clear(&cause);
 }

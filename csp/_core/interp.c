@@ -4,6 +4,8 @@
 #include "mem.h"
 #include "registry.h"
 
+_Thread_local csp_interp *csp_thread_record;
+
 csp_interp *csp_interp_new(int64_t id, bool is_main)
 {
     csp_interp *interp = csp_raw_calloc(1, sizeof *interp);

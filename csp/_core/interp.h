@@ -40,6 +40,11 @@ typedef struct csp_interp {
     struct csp_interp *next, *prev; /* guarded by the registry's lock */
 } csp_interp;
 
+/* An actor with isolation "thread" has a record of its own, though its interpreter is shared: its waits are stopped and killed by
+ * themselves, and the handles that it drops as the last sender end their channels with its Exit.  Handles and leases belong to
+ * the interpreter's record.  This thread only; process-wide in kind, one a thread; NULL in all other threads. */
+extern _Thread_local csp_interp *csp_thread_record;
+
 csp_interp *csp_interp_new(int64_t id, bool is_main); /* refs = 1, in the registry; NULL without memory */
 void csp_interp_incref(csp_interp *interp);
 void csp_interp_decref(csp_interp *interp);

@@ -448,7 +448,11 @@ static csp_owner *new_owner(csp_state *state, csp_actor *actor, PyObject *ref, P
     csp_actor_incref(actor);
     owner->actor = actor;
     csp_msg_move(&owner->payload, payload);
-    if (save_path(owner) == 0 && encode_exit(state, ref, "failed", remote, &owner->failed_exit) == 0 &&
+    if (actor->in_thread) {
+        owner->shared = PyInterpreterState_Get();
+        owner->state = state;
+    }
+    if ((actor->in_thread || save_path(owner) == 0) && encode_exit(state, ref, "failed", remote, &owner->failed_exit) == 0 &&
         encode_exit(state, ref, "killed", Py_None, &owner->killed_exit) == 0)
         return owner;
     csp_owner_decref(owner);
@@ -496,19 +500,20 @@ static PyObject *spawn_actor(PyObject *module, PyObject *args)
     csp_state *state = csp_state_of_module(module);
     csp_actor_spec spec = {0};
     PyObject *parent, *payload, *remote, *result = NULL;
-    int unique, trap_stop, is_interpreter, serves;
+    int unique, trap_stop, kind, serves;
     Py_ssize_t mailbox;
-    if (!PyArg_ParseTuple(args, "OsppppinOO:spawn_actor", &payload, &spec.name, &unique, &trap_stop, &is_interpreter,
+    if (!PyArg_ParseTuple(args, "OsppipinOO:spawn_actor", &payload, &spec.name, &unique, &trap_stop, &kind,
                           &serves, &spec.keep, &mailbox, &parent, &remote))
         return NULL;
     spec.unique = unique;
     spec.trap_stop = trap_stop;
-    spec.is_interpreter = is_interpreter;
+    spec.is_interpreter = kind == 1;
+    spec.in_thread = kind == 2;
     spec.serves = serves;
     spec.mailbox = mailbox < 0 ? CSP_UNBOUNDED : (size_t)mailbox;
     spec.parent = parent == Py_None ? NULL : csp_ref_actor(parent);
     csp_msg msg = {.kind = CSP_MSG_EMPTY};
-    if (install_fork_veto() < 0 || csp_encode_slow(state, payload, &msg) < 0)
+    if ((!spec.in_thread && install_fork_veto() < 0) || csp_encode_slow(state, payload, &msg) < 0)
         return NULL; /* before anything is made */
     csp_actor *actor = new_record(state, &spec);
     if (actor != NULL) {
@@ -613,11 +618,12 @@ static PyObject *set_ref_type(PyObject *module, PyObject *type)
 
 PyMethodDef csp_actor_functions[] = {
     {"spawn_actor", spawn_actor, METH_VARARGS,
-     PyDoc_STR("spawn_actor(payload, name, unique, trap_stop, is_interpreter, serves, keep, mailbox, parent, remote) -> (ref, "
+     PyDoc_STR("spawn_actor(payload, name, unique, trap_stop, kind, serves, keep, mailbox, parent, remote) -> (ref, "
                "started)\n\n"
                "Start a thread with an interpreter of its own.  `started` gets True, or the Exit of one that never came up,\n"
                "which has `remote` if it could not say itself what was wrong.  mailbox < 0: unbounded.  keep: may another\n"
-               "life follow?  0 never, 1 after a failure, 2 always.")},
+               "life follow?  0 never, 1 after a failure, 2 always.  kind: 0 an actor, 1 an interpreter of csp.interpreters, 2 an\n"
+               "actor that is a thread of this interpreter.")},
     {"restart_actor", restart_actor, METH_VARARGS,
      PyDoc_STR("restart_actor(ref, payload, remote) -> (ref, started)\n\nBegin another life of an actor that has ended and was "
                "kept.  Raises ActorDied if\nit has no further life.")},

@@ -279,7 +279,7 @@ static uint32_t await_children(csp_actor *parent, bool all, csp_time deadline)
 uint32_t csp_end_children(csp_actor *parent, csp_time stop_for, csp_time kill_for)
 {
     bool everybody = parent == NULL; /* the process ends: a stuck parent must not keep its children from being killed */
-    if (for_children(parent, false, stop_for_good) == 0 && !(everybody && csp_lives() > 0))
+    if (for_children(parent, false, stop_for_good) == 0 && !(everybody && for_children(NULL, true, NULL) > 0))
         return 0;
     if (await_children(parent, everybody, csp_now() + stop_for) == 0)
         return 0;
@@ -322,9 +322,10 @@ static void keep_start_error(csp_owner *owner)
 /* All that happens in Python, from csp._boot. */
 static void run_boot(csp_owner *owner)
 {
-    PyObject *boot = copy_path(owner) < 0 ? NULL : PyImport_ImportModule("csp._boot");
-    PyObject *done =
-        boot == NULL ? NULL : PyObject_CallMethod(boot, owner->actor->is_interpreter ? "serve" : "live", NULL);
+    bool own = owner->shared == NULL;
+    PyObject *boot = own && copy_path(owner) < 0 ? NULL : PyImport_ImportModule("csp._boot");
+    const char *entry = !own ? "live_in_thread" : owner->actor->is_interpreter ? "serve" : "live";
+    PyObject *done = boot == NULL ? NULL : PyObject_CallMethod(boot, entry, NULL);
     if (done == NULL)
         keep_start_error(owner);
     Py_XDECREF(done);
@@ -385,17 +386,18 @@ static PyThreadState *make_interpreter(csp_owner *owner)
     return NULL;
 }
 
-static void *owner_main(void *arg)
+static void run_and_end_children(csp_owner *owner)
 {
-    csp_owner *owner = arg;
-    csp_actor *actor = owner->actor;
-    current_owner = owner;
-    begin_cpu_time(owner);
+    run_boot(owner);
+    if (is_current(owner) && csp_end_children(owner->actor, CHILDREN_STOP, CHILDREN_KILL) > 0)
+        for_children(owner->actor, false, csp_actor_quarantine);
+}
+
+static void live_in_own_interpreter(csp_owner *owner)
+{
     PyThreadState *tstate = make_interpreter(owner);
     if (tstate != NULL) {
-        run_boot(owner);
-        if (is_current(owner) && csp_end_children(actor, CHILDREN_STOP, CHILDREN_KILL) > 0)
-            for_children(actor, false, csp_actor_quarantine);
+        run_and_end_children(owner);
         if (owner->record != NULL && !settle_threads(owner))
             outlive_threads(owner);
         Py_EndInterpreter(tstate);
@@ -406,6 +408,41 @@ static void *owner_main(void *arg)
         csp_interp_decref(owner->record);
     }
     csp_life_end();
+}
+
+/* The interpreter is its parent's: that one is alive now, and ends its children before itself. */
+static void live_in_shared_interpreter(csp_owner *owner)
+{
+    PyThreadState *tstate = PyThreadState_New(owner->shared);
+    owner->record = csp_interp_new(-(int64_t)owner->actor->id, false);
+    if (tstate == NULL || owner->record == NULL) {
+        csp_actor_set_start_error(owner->actor, "no memory for another thread state");
+    }
+    else {
+        csp_thread_record = owner->record;
+        PyEval_RestoreThread(tstate);
+        csp_actor_set_interp(owner->actor, owner, owner->record);
+        run_and_end_children(owner);
+        PyThreadState_Clear(tstate); /* what it frees may be the last sender of a channel: the record is still ours */
+        PyThreadState_DeleteCurrent();
+        csp_thread_record = NULL;
+    }
+    if (owner->record != NULL) {
+        csp_interp_died(owner->record, NULL, false);
+        csp_interp_decref(owner->record);
+    }
+}
+
+static void *owner_main(void *arg)
+{
+    csp_owner *owner = arg;
+    csp_actor *actor = owner->actor;
+    current_owner = owner;
+    begin_cpu_time(owner);
+    if (owner->shared != NULL)
+        live_in_shared_interpreter(owner);
+    else
+        live_in_own_interpreter(owner);
     announce(owner);
     csp_actor_unlist(actor);
     csp_owner_decref(owner);
@@ -419,14 +456,16 @@ int csp_owner_start(csp_owner *owner)
     csp_owner_incref(owner); /* the actor's */
     csp_owner_incref(owner); /* the thread's */
     set_owner(owner->actor, owner);
-    csp_life_begin();
+    if (owner->shared == NULL)
+        csp_life_begin(); /* a thread of this interpreter stands in the way of no fork */
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
     int error = pthread_create(&thread, &attr, owner_main, owner);
     pthread_attr_destroy(&attr);
     if (error != 0) {
-        csp_life_end();
+        if (owner->shared == NULL)
+            csp_life_end();
         set_owner(owner->actor, NULL);
         csp_owner_decref(owner);
     }
@@ -509,7 +548,7 @@ static PyObject *boot_asked(PyObject *module, PyObject *unused)
     bool stop = actor->stop_asked, kill = actor->kill_asked || actor->owner != owner;
     csp_lock_release(&actor->lock);
     /* Relaxed: only this interpreter's own waits deliver a stop, and they are over or their outcome is known. */
-    uint32_t cancel = atomic_load_explicit(&csp_state_of_module(module)->interp->cancel, memory_order_relaxed);
+    uint32_t cancel = atomic_load_explicit(&owner->record->cancel, memory_order_relaxed);
     bool noticed = actor->trap_stop || cancel >= CSP_STOP_DELIVERED;
     return PyUnicode_FromString(kill ? "kill" : !stop ? "" : noticed ? "stop" : "unnoticed stop");
 }
@@ -522,7 +561,7 @@ static PyObject *take_stop(PyObject *module, PyObject *unused)
         return NULL;
     bool asked = csp_actor_between(owner->actor, false) || !is_current(owner);
     if (asked)
-        csp_interp_check(csp_state_of_module(module)->interp);
+        csp_interp_check(owner->record);
     return PyBool_FromLong(asked);
 }
 
@@ -533,7 +572,7 @@ static PyObject *await_message(PyObject *module, PyObject *begin)
         return NULL;
     bool asked = csp_actor_between(owner->actor, owner->actor->trap_stop && begin == Py_True);
     if (asked)
-        csp_interp_check(csp_state_of_module(module)->interp);
+        csp_interp_check(owner->record);
     return PyBool_FromLong(asked);
 }
 
@@ -556,7 +595,7 @@ static PyObject *boot_exit(PyObject *module, PyObject *args)
     if (csp_encode_slow(state, exit, &msg) < 0)
         return NULL;
     if (csp_msg_clone(&cause, &msg))
-        csp_interp_set_exit_cause(state->interp, &cause);
+        csp_interp_set_exit_cause(owner->record, &cause);
     csp_msg_clear(&owner->exit);
     csp_msg_move(&owner->exit, &msg);
     owner->failed = failed;
@@ -611,7 +650,7 @@ static void leave_at_once(void)
 static PyObject *process_ends(PyObject *module, PyObject *unused)
 {
     csp_process_set_ending();
-    if (csp_lives() > 0 && csp_end_children(NULL, EXIT_STOP, EXIT_KILL) > 0)
+    if (csp_end_children(NULL, EXIT_STOP, EXIT_KILL) > 0)
         leave_at_once();
     Py_RETURN_NONE;
 }

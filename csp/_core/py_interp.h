@@ -1,4 +1,4 @@
-/* The thread that owns an interpreter for life: makes it, runs one actor (or the requests of csp.interpreters) in it, and
+/* The thread that runs an actor.  As a rule it owns an interpreter for life: makes it, runs one actor (or the requests of csp.interpreters) in it, and
  * ends it, all in one raw OS thread with one thread state, as CPython wants it.
  *
  * Guard (attaching to an interpreter that ends aborts or hangs the process): whoever wants to enter the interpreter from
@@ -25,6 +25,8 @@ typedef struct csp_owner {
     clockid_t cpu_clock;     /* guarded by actor->lock while it is the actor's owner: the thread's processor time */
     bool has_cpu_clock;      /* guarded by actor->lock, as above */
     bool failed;             /* owner's thread only: the Exit is a failure, for the record's `keep` */
+    PyInterpreterState *shared; /* immutable: isolation "thread": the interpreter that it shares, which ends its children
+                                first; NULL: it has one of its own */
     csp_interp *record;      /* owner's thread only; counted; NULL until csp is loaded */
     csp_state *state;        /* owner's thread, and others inside the guard: the module of its interpreter */
     csp_lock lock;           /* rank OWNER */

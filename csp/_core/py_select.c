@@ -221,7 +221,7 @@ static csp_status run_cases(csp_state *state, cases *cs, csp_time deadline, csp_
         csp_effects_run(&fx);
         return status == CSP_PENDING ? CSP_TIMEOUT : status;
     }
-    csp_waiter_init(&waiter, state->interp, cs->sel.cases, cs->sel.ncases);
+    csp_waiter_init(&waiter, csp_waits_here(state), cs->sel.cases, cs->sel.ncases);
     waiter.deadline = deadline;
     status = csp_select_start(&cs->sel, &waiter, p_fired, &fx);
     random_state = cs->sel.random;

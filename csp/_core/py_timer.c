@@ -54,7 +54,7 @@ static PyObject *do_sleep(PyObject *module, PyObject *seconds)
         return NULL;
     csp_status status = csp_may_begin(state);
     if (status == CSP_OK) {
-        csp_waiter_init(&waiter, state->interp, NULL, 0);
+        csp_waiter_init(&waiter, csp_waits_here(state), NULL, 0);
         waiter.deadline = deadline;
         status = csp_wait(&waiter, deadline == CSP_POLL ? csp_now() : deadline, NULL, false);
     }

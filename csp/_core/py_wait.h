@@ -15,9 +15,10 @@ int csp_parse_timeout(PyObject *timeout, csp_time *p_deadline);
 static inline csp_status csp_may_begin(csp_state *state)
 {
     /* Relaxed: csp_interp_check looks again under the lock; a stop that comes a moment later finds the waiter. */
-    if (atomic_load_explicit(&state->interp->cancel, memory_order_relaxed) == CSP_RUNNING)
+    csp_interp *interp = csp_waits_here(state);
+    if (atomic_load_explicit(&interp->cancel, memory_order_relaxed) == CSP_RUNNING)
         return CSP_OK;
-    return csp_interp_check(state->interp);
+    return csp_interp_check(interp);
 }
 
 /* Was the handle made before a fork, in the parent? */

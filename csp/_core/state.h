@@ -40,6 +40,12 @@ typedef struct csp_state {
 
 extern struct PyModuleDef csp_module;
 
+/* Whose waits these are: the interpreter's, or those of the actor that is a thread of it. */
+static inline csp_interp *csp_waits_here(csp_state *state)
+{
+    return csp_thread_record != NULL ? csp_thread_record : state->interp;
+}
+
 static inline csp_state *csp_state_of_module(PyObject *module)
 {
     return (csp_state *)PyModule_GetState(module);

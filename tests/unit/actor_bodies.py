@@ -280,3 +280,15 @@ def spawn_while_stopping(up: SendChannel[str]) -> None:
         Channel[None]().recv()
     finally:
         csp.spawn(block)
+
+
+def nested_thread() -> tuple[str, str | None]:
+    """A thread actor inside an actor of its own interpreter."""
+    ref = csp.spawn(look_at_itself, isolation="thread")
+    name, _, parent, _ = ref.result()
+    return name, parent
+
+
+def append_to(data: list[object]) -> list[object]:
+    data.append("more")
+    return data

@@ -29,6 +29,8 @@ KINDS = {
     "parent": "csp.spawn(bodies.parent_of_two, up.sender); up.recv(); up.recv()",
     "many": "[csp.spawn(bodies.block) for _ in range(8)]",
     "interpreter": "from csp import interpreters; interpreters.create().run('x = 1')",
+    "thread_blocked": "csp.spawn(bodies.block, isolation='thread')",
+    "thread_spinning": "csp.spawn(bodies.spin, up.sender, isolation='thread'); up.recv()",
     "left_thread": "csp.spawn(bodies.leave_blocked_thread)",
 }
 
