@@ -292,3 +292,18 @@ def nested_thread() -> tuple[str, str | None]:
 def append_to(data: list[object]) -> list[object]:
     data.append("more")
     return data
+
+
+@actor
+class Counter:
+    """A class actor, for the isolations."""
+
+    def __init__(self, start: int = 0) -> None:
+        self.value = start
+
+    def incr(self, by: int = 1) -> int:
+        self.value += by
+        return self.value
+
+    def where(self) -> str:
+        return current_actor().name

@@ -121,3 +121,14 @@ def test_process_isolation_is_refused_for_now():
     """A clear error, not a thread in disguise."""
     with pytest.raises(NotImplementedError, match="process"):
         csp.spawn(bodies.add, 1, isolation="process")
+
+
+def test_class_actor_serves_calls(spawn):
+    """Calls are answered, by the actor, and a stop is a shutdown."""
+    ref = spawn(bodies.Counter, 5)
+    assert ref.call.incr(by=2) == 7
+    assert ref.call.where() == ref.name
+    with pytest.raises(csp.ActorFailed):
+        ref.call.incr(by="x")
+    assert ref.call.incr() == 8
+    assert ref.stop().reason == "shutdown"
