@@ -14,13 +14,14 @@ static uint32_t fork_generation(void)
 
 static csp_chan *chan_alloc(const char *name)
 {
-    csp_chan *chan = csp_raw_calloc(1, sizeof *chan);
+    csp_chan *chan = csp_raw_alloc_line(sizeof *chan);
     if (chan == NULL)
         return NULL;
+    memset(chan, 0, sizeof *chan);
     if (name != NULL) {
         size_t size = strlen(name) + 1;
         if ((chan->name = csp_raw_alloc(size)) == NULL) {
-            csp_raw_free(chan);
+            csp_raw_free_line(chan);
             return NULL;
         }
         memcpy(chan->name, name, size);
@@ -84,7 +85,7 @@ void csp_chan_decref(csp_chan *chan)
     csp_queue_destroy(&chan->buffer);
     csp_msg_clear(&chan->cause);
     csp_raw_free(chan->name);
-    csp_raw_free(chan);
+    csp_raw_free_line(chan);
 }
 
 /* --- waking --- */

@@ -27,36 +27,43 @@ typedef enum { CSP_NO_TIMER = 0, CSP_AFTER, CSP_TICK, CSP_NEVER_READY } csp_time
 
 /* The figures of statistics(); guarded by chan->lock. */
 typedef struct {
-    uint64_t sent, received, dropped, discarded;
+    uint64_t sent, received;
     size_t peak;
+    uint64_t dropped, discarded;
 } csp_chan_counts;
 
+/* A hand-over touches the first line, and of the second the counts; a buffered value both; the rest is cold. */
 typedef struct csp_chan {
     csp_lock lock;
-    uint64_t id;              /* immutable: process-wide, ascending; the lock order among channels */
+    _Atomic uint32_t hint;    /* CSP_SEND | CSP_RECV bits; release in csp_chan_unlock / relaxed in select's first look,
+                                 which repeats under the lock whatever it finds */
     size_t capacity;          /* immutable */
-    char *name;               /* immutable, RAW, UTF-8 or NULL */
     uint8_t overflow;         /* immutable: csp_overflow */
-    bool local;               /* immutable: values are objects of one interpreter */
     bool reply;               /* immutable: carries the one answer to a request that holds its only sender */
     uint8_t timer;            /* immutable: csp_timer_kind; a timer has no sender but the clock */
+    bool local;               /* immutable: values are objects of one interpreter */
+    bool closed;              /* guarded by lock: by close() on a Channel */
+    csp_spin spin;            /* advice for waits on this channel */
+    uint32_t senders, receivers; /* guarded by lock: open ends over all interpreters and messages in flight */
+    csp_waitq senders_waiting, receivers_waiting; /* guarded by lock */
+    /* the second line */
+    csp_queue buffer;         /* guarded by lock */
+    csp_chan_counts counts;   /* guarded by lock */
+    /* cold */
+    uint64_t id;              /* immutable: process-wide, ascending; the lock order among channels */
+    char *name;               /* immutable, RAW, UTF-8 or NULL */
     csp_time period;          /* immutable: CSP_TICK */
     _Atomic csp_time due;     /* CSP_AFTER, CSP_TICK: when it fires next, CSP_NEVER once spent; written under lock, read
                                  without it by select's first look (relaxed: the look is repeated under the lock) */
     _Atomic uint32_t refs;    /* acquire-release in decref: handles, parts in flight, actors, registry look-ups */
-    _Atomic uint32_t hint;    /* CSP_SEND | CSP_RECV bits; release in csp_chan_unlock / relaxed in select's first look,
-                                 which repeats under the lock whatever it finds */
     uint32_t fork_generation; /* immutable: csp_fork_generation at birth */
-    csp_spin spin;            /* advice for waits on this channel */
-    /* all below guarded by lock */
-    csp_queue buffer;
-    csp_waitq senders_waiting, receivers_waiting;
-    uint32_t senders, receivers; /* open ends over all interpreters and messages in flight */
-    bool closed;              /* by close() on a Channel */
-    csp_msg cause;            /* why the sending side ended, or empty; set once, so without the lock after CSP_END is fine */
-    csp_chan_counts counts;
+    csp_msg cause;            /* guarded by lock: why the sending side ended, or empty */
     struct csp_chan *next_registered, **prev_registered; /* guarded by the registry's lock */
 } csp_chan;
+
+#ifndef CSP_DEBUG_LOCKS
+_Static_assert(sizeof(void *) != 8 || offsetof(csp_chan, buffer) == 64, "the first line is one line");
+#endif
 
 /* A handle: one interpreter's hold on one or both sides of a channel.  RAW, owned by one Python object (or by one
  * part of a message in flight, with interp == NULL).  Kept in its interpreter's list so that an interpreter's death drops

@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define CSP_MSG_INLINE 56 /* bytes of encoding that need no blob: the message is then one cache line */
+#define CSP_MSG_INLINE 56 /* bytes of encoding that need no blob */
 
 typedef enum {
     CSP_MSG_EMPTY = 0, /* nothing: moved away or cleared */
@@ -64,11 +64,14 @@ typedef struct {
     } as;
 } csp_msg;
 
-_Static_assert(sizeof(csp_msg) == 64, "a message is one cache line");
+_Static_assert(sizeof(csp_msg) == 64, "a message in a buffer is one cache line");
 
 static inline void csp_msg_move(csp_msg *to, csp_msg *from)
 {
-    *to = *from;
+    if (from->kind == CSP_MSG_SHORT)
+        *to = *from;
+    else /* one word says it all */
+        memcpy(to, from, offsetof(csp_msg, as) + sizeof(int64_t));
     from->kind = CSP_MSG_EMPTY;
 }
 

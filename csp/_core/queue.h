@@ -13,14 +13,17 @@
 
 typedef struct csp_segment {
     struct csp_segment *next, *prev;
-    uint32_t first, last; /* used cells: first .. last-1 */
+    uint32_t first, last; /* used cells, first .. last-1: once detached; a queue knows its own bounds */
+    unsigned char room[64 - 3 * sizeof(uint64_t)]; /* the cells begin on a cache line */
     csp_msg cells[CSP_SEGMENT];
 } csp_segment;
 
+/* All cells between the oldest, head->cells[first], and the newest, tail->cells[last - 1], are in use. */
 typedef struct {
     csp_segment *head, *tail; /* NULL while nothing was ever buffered */
     csp_segment *spare;       /* one emptied segment kept back, so that steady traffic does not allocate */
     size_t length;
+    uint32_t first, last;     /* head == tail and first == last: empty */
 } csp_queue;
 
 bool csp_queue_push(csp_queue *queue, csp_msg *msg);        /* moves; false: no memory, msg untouched */

@@ -12,7 +12,8 @@
 
 void csp_waiter_init(csp_waiter *waiter, struct csp_interp *interp, csp_case *cases, uint32_t ncases)
 {
-    atomic_init(&waiter->state, CSP_WAITING);
+    atomic_init(&waiter->outcome, 0);
+    atomic_init(&waiter->claimed, 0);
     waiter->status = CSP_PENDING;
     waiter->fired = NULL;
     waiter->loop = NULL;
@@ -27,40 +28,48 @@ void csp_waiter_init(csp_waiter *waiter, struct csp_interp *interp, csp_case *ca
 
 bool csp_waiter_claim(csp_waiter *waiter)
 {
-    /* Acquire pairs with nothing that matters yet; release is finish's business.  ASLEEP must be kept, hence the loop. */
-    uint32_t state = atomic_load_explicit(&waiter->state, memory_order_relaxed);
-    while ((state & ~CSP_ASLEEP) == CSP_WAITING) {
-        if (atomic_compare_exchange_weak_explicit(&waiter->state, &state, (state & CSP_ASLEEP) | CSP_CLAIMED,
-                                                  memory_order_acquire, memory_order_relaxed))
-            return true;
-    }
-    return false;
+    /* Relaxed: who may claim came by the lock of a channel or of the interpreter, which orders what it reads; finish orders
+     * what it writes. */
+    uint32_t unclaimed = 0;
+    return atomic_compare_exchange_strong_explicit(&waiter->claimed, &unclaimed, 1, memory_order_relaxed,
+                                                   memory_order_relaxed);
 }
 
 void csp_waiter_finish(csp_waiter *waiter)
 {
     struct csp_loop *loop = waiter->loop;
     /* Release: the outcome must be visible to who sees DONE (acquire in csp_waiter_done). */
-    uint32_t before = atomic_exchange_explicit(&waiter->state, CSP_DONE, memory_order_acq_rel);
+    uint32_t before = atomic_exchange_explicit(&waiter->outcome, CSP_DONE, memory_order_release);
     if (loop != NULL)
         csp_loop_post(loop, waiter); /* its memory is the loop's, and stays until drained */
-    else if (before & CSP_ASLEEP)
-        csp_futex_wake(&waiter->state); /* only the address: the sleeper may be gone (L4) */
+    else if (before == CSP_ASLEEP)
+        csp_futex_wake(&waiter->outcome); /* only the address: the sleeper may be gone (L4) */
 }
 
-/* Sleep a little at a time until somebody else's claim is finished; that takes nanoseconds unless it was preempted. */
+static csp_status sleep_until_done(csp_waiter *waiter, csp_time deadline)
+{
+    for (;;) {
+        uint32_t none = 0;
+        if (csp_waiter_done(waiter))
+            return CSP_OK;
+        /* Relaxed: it only announces the sleep; futex_wait compares the word again. */
+        if (!atomic_compare_exchange_strong_explicit(&waiter->outcome, &none, CSP_ASLEEP, memory_order_relaxed,
+                                                     memory_order_relaxed) && none != CSP_ASLEEP)
+            continue;
+        csp_sleep slept = csp_futex_wait(&waiter->outcome, CSP_ASLEEP, deadline);
+        if (slept == CSP_WOKEN || csp_waiter_done(waiter))
+            continue;
+        return slept == CSP_SLEPT_OUT ? CSP_TIMEOUT : CSP_INTERRUPTED;
+    }
+}
+
+/* Somebody else claimed it and is about to finish: a matter of nanoseconds unless it was preempted. */
 static void await_claimer(csp_waiter *waiter)
 {
     for (int i = 0; i < 200 && !csp_waiter_done(waiter); i++)
         csp_pause();
-    while (!csp_waiter_done(waiter)) {
-        uint32_t claimed = CSP_CLAIMED;
-        /* Relaxed: the sleep re-reads the word; the data is ordered by csp_waiter_done. */
-        if (atomic_compare_exchange_strong_explicit(&waiter->state, &claimed, CSP_CLAIMED | CSP_ASLEEP,
-                                                    memory_order_relaxed, memory_order_relaxed) ||
-            claimed == (CSP_CLAIMED | CSP_ASLEEP))
-            csp_futex_wait(&waiter->state, CSP_CLAIMED | CSP_ASLEEP, CSP_NEVER);
-    }
+    while (sleep_until_done(waiter, CSP_NEVER) != CSP_OK)
+        ; /* a signal: not now */
 }
 
 bool csp_waiter_cancel(csp_waiter *waiter)
@@ -111,28 +120,6 @@ static bool spin_until_done(csp_waiter *waiter, csp_time deadline)
     return done;
 }
 
-static csp_status sleep_until_done(csp_waiter *waiter, csp_time deadline)
-{
-    for (;;) {
-        uint32_t state = atomic_load_explicit(&waiter->state, memory_order_acquire); /* pairs with finish */
-        if (state & CSP_DONE)
-            return CSP_OK;
-        if (!(state & CSP_ASLEEP)) {
-            /* Relaxed: only announces the sleep; futex_wait compares the word again. */
-            if (!atomic_compare_exchange_strong_explicit(&waiter->state, &state, state | CSP_ASLEEP,
-                                                         memory_order_relaxed, memory_order_relaxed))
-                continue;
-            state |= CSP_ASLEEP;
-        }
-        csp_sleep slept = csp_futex_wait(&waiter->state, state, deadline);
-        if (slept == CSP_WOKEN || csp_waiter_done(waiter))
-            continue;
-        if (slept == CSP_SLEPT_OUT)
-            return CSP_TIMEOUT;
-        return CSP_INTERRUPTED;
-    }
-}
-
 csp_status csp_waiter_park(csp_waiter *waiter, csp_time deadline, csp_spin *spin)
 {
     if (csp_waiter_done(waiter))
@@ -164,7 +151,6 @@ void csp_waitq_push(csp_waitq *queue, csp_case *c)
     else
         queue->head = c;
     queue->tail = c;
-    queue->length++;
     c->queued = true;
 }
 
@@ -174,7 +160,6 @@ void csp_waitq_remove(csp_waitq *queue, csp_case *c)
         return; /* Go issue 2075: removing a removed last node corrupts the queue */
     *(c->prev != NULL ? &c->prev->next : &queue->head) = c->next;
     *(c->next != NULL ? &c->next->prev : &queue->tail) = c->prev;
-    queue->length--;
     c->queued = false;
 }
 

@@ -10,7 +10,7 @@
  * finish  after all locks are released.  Once it has swapped in DONE nothing of the waiter may be touched (law
  *         L4): the sleeper may be gone.  Only its address goes to the futex.
  *
- * The wake target is a thread (woken through `state` itself) or an event loop (`loop`: pushed onto its list of fired
+ * The wake target is a thread (woken through `outcome` itself) or an event loop (`loop`: pushed onto its list of fired
  * waiters, then its eventfd is written).
  */
 #ifndef CSP_WAITER_H
@@ -29,37 +29,40 @@ typedef struct csp_case csp_case;
 
 typedef enum { CSP_SEND = 1, CSP_RECV = 2 } csp_dir; /* bits: an end may allow both */
 
+/* What a claimer of another core touches comes first, in one line with the head of the message, which is all of a small one. */
 struct csp_case {
     csp_case *next, *prev;   /* guarded by chan->lock: neighbours in the channel's wait queue */
+    csp_waiter *waiter;      /* immutable during the wait */
     struct csp_chan *chan;   /* immutable during the wait; kept alive by the caller; NULL: a disabled case */
     struct csp_end *end;     /* immutable during the wait: the handle it goes through */
-    csp_waiter *waiter;      /* immutable during the wait */
-    csp_msg msg;             /* send: the value, taken by the claimer.  recv: filled by the claimer */
     uint32_t index;          /* immutable: position in the caller's list */
     uint8_t dir;             /* immutable: csp_dir */
     bool queued;             /* guarded by chan->lock: on the wait queue now */
     bool lease;              /* immutable: a receive that may be given back */
+    csp_msg msg;             /* send: the value, taken by the claimer.  recv: filled by the claimer */
 };
 
-#define CSP_WAITING 0u
-#define CSP_CLAIMED 1u
-#define CSP_DONE 2u
-#define CSP_ASLEEP 4u /* a bit beside WAITING or CLAIMED: the thread sleeps on the word, wake it */
+#define CSP_DONE 1u
+#define CSP_ASLEEP 2u /* the thread sleeps on the word: wake it */
 
+/* Two lines: in one what the sleeper looks at while it spins, in the other what a claimer writes before it is done, so that
+ * neither takes the line from the other's core.  (On a line's beginning if the caller sees to it; it is right anywhere.) */
 struct csp_waiter {
-    _Atomic uint32_t state;  /* above; release in finish / acquire in csp_waiter_done */
+    _Atomic uint32_t outcome; /* 0, CSP_ASLEEP or CSP_DONE; release in finish / acquire in csp_waiter_done */
+    uint32_t ncases;
+    struct csp_interp *interp; /* immutable: who waits, for stop, kill and the wait-for graph; may be NULL in C tests */
+    csp_waiter *next_parked, *prev_parked; /* guarded by interp->lock: the interpreter's sleeping waiters */
+    csp_case *cases;         /* immutable during the wait */
+    csp_time since;          /* immutable: when it began to sleep; for debug */
+    csp_time deadline;       /* immutable: CSP_NEVER without timeout; for debug */
+    uint64_t thread;         /* immutable: the OS thread, for debug */
+    /* the claimer's line */
+    _Atomic uint32_t claimed; /* 0 or 1; the one who swaps it is the claimer */
     csp_status status;       /* outcome; written by the claimer before finish */
     csp_case *fired;         /* the case that completed or failed, or NULL; written by the claimer before finish */
     csp_waiter *next_wake;   /* owner: the claimer, in its list of wake-ups to do */
     struct csp_loop *loop;   /* immutable: NULL for a thread */
-    struct csp_interp *interp; /* immutable: who waits, for stop, kill and the wait-for graph; may be NULL in C tests */
-    csp_waiter *next_parked, *prev_parked; /* guarded by interp->lock: the interpreter's sleeping waiters */
     bool parked;             /* guarded by interp->lock: on that list */
-    csp_case *cases;         /* immutable during the wait */
-    uint32_t ncases;
-    csp_time since;          /* immutable: when it began to sleep; for debug */
-    csp_time deadline;       /* immutable: CSP_NEVER without timeout; for debug */
-    uint64_t thread;         /* immutable: the OS thread, for debug */
 };
 
 void csp_waiter_init(csp_waiter *waiter, struct csp_interp *interp, csp_case *cases, uint32_t ncases);
@@ -72,13 +75,13 @@ void csp_waiter_finish(csp_waiter *waiter);
 
 static inline bool csp_waiter_done(csp_waiter *waiter)
 {
-    return (atomic_load_explicit(&waiter->state, memory_order_acquire) & CSP_DONE) != 0;
+    return (atomic_load_explicit(&waiter->outcome, memory_order_acquire) & CSP_DONE) != 0;
 }
 
 /* Nobody has claimed it yet.  A look, for counting; relaxed: it may change the next instant anyway. */
 static inline bool csp_waiter_waits(csp_waiter *waiter)
 {
-    return (atomic_load_explicit(&waiter->state, memory_order_relaxed) & ~CSP_ASLEEP) == CSP_WAITING;
+    return atomic_load_explicit(&waiter->claimed, memory_order_relaxed) == 0;
 }
 
 /* Sleep until DONE, the deadline or a signal: CSP_OK (outcome is in the waiter), CSP_TIMEOUT, CSP_INTERRUPTED.
@@ -94,7 +97,6 @@ bool csp_waiter_cancel(csp_waiter *waiter);
 /* A FIFO of cases; guarded by its channel's lock. */
 typedef struct {
     csp_case *head, *tail;
-    uint32_t length;
 } csp_waitq;
 
 void csp_waitq_push(csp_waitq *queue, csp_case *c);

@@ -185,7 +185,7 @@ static csp_time deadline_of(csp_time timeout) { return timeout == FOREVER ? CSP_
 
 static csp_status run_case(csp_case *c, csp_interp *interp, csp_time timeout)
 {
-    csp_waiter waiter;
+    _Alignas(64) csp_waiter waiter;
     csp_effects fx;
     csp_effects_init(&fx);
     csp_waiter_init(&waiter, interp, c, 1);
@@ -196,7 +196,8 @@ static csp_status run_case(csp_case *c, csp_interp *interp, csp_time timeout)
     if (timeout == 0)
         return CSP_WOULD_BLOCK;
     status = wait_for(&waiter, deadline_of(timeout), &c->chan->spin);
-    csp_chan_withdraw(c);
+    if (waiter.fired == NULL) /* timed out or broken off: else the claimer took it off the queue */
+        csp_chan_withdraw(c);
     return status;
 }
 
@@ -221,7 +222,7 @@ csp_case case_send(csp_end *end, int64_t value)
 
 csp_status send_msg(csp_end *end, csp_msg *msg, csp_time timeout)
 {
-    csp_case c = case_send(end, 0);
+    _Alignas(64) csp_case c = case_send(end, 0);
     csp_msg_move(&c.msg, msg);
     csp_status status = run_case(&c, end->interp, timeout);
     csp_msg_move(msg, &c.msg); /* empty if it went */
@@ -230,7 +231,7 @@ csp_status send_msg(csp_end *end, csp_msg *msg, csp_time timeout)
 
 csp_status recv_msg(csp_end *end, csp_msg *msg, csp_time timeout)
 {
-    csp_case c = case_recv(end);
+    _Alignas(64) csp_case c = case_recv(end);
     csp_status status = run_case(&c, end->interp, timeout);
     csp_msg_move(msg, &c.msg);
     return status;

@@ -26,7 +26,7 @@ static int64_t pop(csp_queue *q)
 
 TEST(queue_is_fifo_across_segments)
 {
-    csp_queue q = {NULL, NULL, NULL, 0};
+    csp_queue q = {NULL, NULL, NULL, 0, 0, 0};
     for (int i = 0; i < 1000; i++)
         push(&q, i);
     for (int i = 0; i < 1000; i++)
@@ -37,7 +37,7 @@ TEST(queue_is_fifo_across_segments)
 
 TEST(queue_takes_back_at_the_front)
 {
-    csp_queue q = {NULL, NULL, NULL, 0};
+    csp_queue q = {NULL, NULL, NULL, 0, 0, 0};
     push_front(&q, 1);
     push_front(&q, 0);
     push(&q, 2);
@@ -54,7 +54,7 @@ TEST(queue_agrees_with_a_plain_array_under_random_use)
     static int64_t model[2 * N];
     int head = N, tail = N;
     int64_t next = 0;
-    csp_queue q = {NULL, NULL, NULL, 0};
+    csp_queue q = {NULL, NULL, NULL, 0, 0, 0};
     uint64_t random = test_seed();
     for (int round = 0; round < 20000; round++) {
         bool grow = (round / 500) % 2 == 0;
@@ -81,7 +81,7 @@ TEST(queue_agrees_with_a_plain_array_under_random_use)
 
 TEST(queue_in_steady_use_does_not_allocate)
 {
-    csp_queue q = {NULL, NULL, NULL, 0};
+    csp_queue q = {NULL, NULL, NULL, 0, 0, 0};
     csp_msg msg = {.kind = CSP_MSG_NONE};
     for (int i = 0; i < 100; i++, msg.kind = CSP_MSG_NONE)
         CHECK(csp_queue_push(&q, &msg));
@@ -101,7 +101,7 @@ TEST(queue_in_steady_use_does_not_allocate)
 
 TEST(queue_detach_hands_over_everything_and_stays_usable)
 {
-    csp_queue q = {NULL, NULL, NULL, 0};
+    csp_queue q = {NULL, NULL, NULL, 0, 0, 0};
     CHECK(csp_queue_detach(&q) == NULL);
     for (int i = 0; i < 150; i++)
         push(&q, i);
@@ -116,7 +116,7 @@ TEST(queue_detach_hands_over_everything_and_stays_usable)
 
 TEST(queue_without_memory_keeps_the_message_with_the_caller)
 {
-    csp_queue q = {NULL, NULL, NULL, 0};
+    csp_queue q = {NULL, NULL, NULL, 0, 0, 0};
     csp_msg msg = blob_msg(5);
     csp_mem_fail_after(1);
     CHECK(!csp_queue_push(&q, &msg));

@@ -147,7 +147,7 @@ TEST(cancel_after_a_claim_waits_for_its_outcome)
 
 TEST(waitq_is_first_in_first_out)
 {
-    csp_waitq q = {NULL, NULL, 0};
+    csp_waitq q = {NULL, NULL};
     csp_case c[3] = {{.index = 0}, {.index = 1}, {.index = 2}};
     for (int i = 0; i < 3; i++)
         csp_waitq_push(&q, &c[i]);
@@ -155,24 +155,24 @@ TEST(waitq_is_first_in_first_out)
         CHECK_EQ(q.head->index, i);
         csp_waitq_remove(&q, q.head);
     }
-    CHECK(q.head == NULL && q.tail == NULL && q.length == 0);
+    CHECK(q.head == NULL && q.tail == NULL);
 }
 
 TEST(waitq_removal_twice_is_harmless) /* Go issue 2075 */
 {
-    csp_waitq q = {NULL, NULL, 0};
+    csp_waitq q = {NULL, NULL};
     csp_case c[3] = {{.index = 0}, {.index = 1}, {.index = 2}};
     csp_waitq_push(&q, &c[0]);
     csp_waitq_push(&q, &c[1]);
     csp_waitq_remove(&q, &c[1]); /* the last */
     csp_waitq_remove(&q, &c[1]);
     csp_waitq_push(&q, &c[2]);
-    CHECK(q.head == &c[0] && q.tail == &c[2] && c[0].next == &c[2] && q.length == 2);
+    CHECK(q.head == &c[0] && q.tail == &c[2] && c[0].next == &c[2]);
     csp_waitq_remove(&q, &c[0]); /* the first */
     csp_waitq_remove(&q, &c[0]);
-    CHECK(q.head == &c[2] && q.tail == &c[2] && q.length == 1);
+    CHECK(q.head == &c[2] && q.tail == &c[2]);
     csp_waitq_remove(&q, &c[2]);
-    CHECK(q.head == NULL && q.tail == NULL && q.length == 0);
+    CHECK(q.head == NULL && q.tail == NULL);
 }
 
 TEST(waitq_agrees_with_a_plain_list_under_random_use)
@@ -180,7 +180,7 @@ TEST(waitq_agrees_with_a_plain_list_under_random_use)
     enum { N = 40 };
     csp_case c[N];
     int order[N], n = 0;
-    csp_waitq q = {NULL, NULL, 0};
+    csp_waitq q = {NULL, NULL};
     uint64_t random = test_seed();
     memset(c, 0, sizeof c);
     for (uint32_t i = 0; i < N; i++)
@@ -198,7 +198,6 @@ TEST(waitq_agrees_with_a_plain_list_under_random_use)
             csp_waitq_push(&q, &c[k]);
             order[n++] = (int)k;
         }
-        CHECK_EQ(q.length, n);
         csp_case *p = q.head;
         for (int i = 0; i < n; i++, p = p->next) {
             CHECK_EQ(p->index, order[i]);
@@ -215,7 +214,7 @@ TEST(effects_keep_whole_buffers_of_several_channels)
     csp_effects fx;
     csp_effects_init(&fx);
     for (int i = 0; i < 3; i++) {
-        csp_queue q = {NULL, NULL, NULL, 0};
+        csp_queue q = {NULL, NULL, NULL, 0, 0, 0};
         for (int k = 0; k < 100; k++) {
             csp_msg msg = blob_msg(k);
             CHECK(csp_queue_push(&q, &msg));
