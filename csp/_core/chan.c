@@ -7,6 +7,16 @@
 
 /* --- birth and death --- */
 
+/* To be called after each change of the buffer: those who only wait or hand over then need not look at it, and so do not
+ * take its line from another core. */
+static void buffer_changed(csp_chan *chan)
+{
+    if (chan->buffer.length > chan->counts.peak)
+        chan->counts.peak = chan->buffer.length;
+    chan->buffer_allows =
+        (uint8_t)((chan->buffer.length > 0 ? CSP_RECV : 0) | (chan->buffer.length < chan->capacity ? CSP_SEND : 0));
+}
+
 static uint32_t fork_generation(void)
 {
     return atomic_load_explicit(&csp_fork_generation, memory_order_relaxed); /* changes only in the child of a fork */
@@ -41,6 +51,7 @@ csp_chan *csp_chan_new(size_t capacity, csp_overflow overflow, bool local, const
     chan->capacity = capacity;
     chan->overflow = overflow;
     chan->local = local;
+    buffer_changed(chan);
     csp_registry_add_chan(chan);
     return chan;
 }
@@ -103,6 +114,7 @@ static csp_case *claim_first(csp_waitq *queue)
 {
     csp_case *c;
     while ((c = queue->head) != NULL) {
+        csp_prefetch_write(c); /* another core's until now */
         csp_waitq_remove(queue, c);
         if (csp_waiter_claim(c->waiter))
             return c;
@@ -174,6 +186,7 @@ static void uncount_locked(csp_end *end, uint8_t sides, csp_msg *cause, csp_effe
         fire_all(&chan->senders_waiting, CSP_BROKEN, fx);
         chan->counts.discarded += chan->buffer.length;
         csp_effects_add_values(fx, csp_queue_detach(&chan->buffer)); /* no receiver can ever come again */
+        buffer_changed(chan);
     }
 }
 
@@ -269,12 +282,6 @@ bool csp_chan_close(csp_chan *chan, csp_end *end, csp_msg *cause, csp_effects *f
 
 /* --- send and receive --- */
 
-static void note_peak_locked(csp_chan *chan)
-{
-    if (chan->buffer.length > chan->counts.peak)
-        chan->counts.peak = chan->buffer.length;
-}
-
 static csp_status send_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_effects *fx)
 {
     if (end != NULL && atomic_load_explicit(&end->closed, memory_order_relaxed)) /* under the lock */
@@ -289,7 +296,7 @@ static csp_status send_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_ef
         fire(receiver, CSP_OK, fx);
         return CSP_OK;
     }
-    if (chan->buffer.length >= chan->capacity) {
+    if (!(chan->buffer_allows & CSP_SEND)) {
         if (chan->overflow == CSP_BLOCK)
             return CSP_PENDING;
         chan->counts.sent++;
@@ -312,17 +319,17 @@ static csp_status send_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_ef
     if (!csp_queue_push(&chan->buffer, msg))
         return CSP_NO_MEMORY;
     chan->counts.sent++;
-    note_peak_locked(chan);
+    buffer_changed(chan);
     return CSP_OK;
 }
 
-/* A place became free: it is the oldest waiting sender's. */
-static void admit_sender_locked(csp_chan *chan, csp_effects *fx)
+/* A value was taken: the place that became free is the oldest waiting sender's. */
+static void admit_senders_locked(csp_chan *chan, csp_effects *fx)
 {
     while (chan->buffer.length < chan->capacity && chan->senders_waiting.head != NULL) {
         csp_case *sender = claim_first(&chan->senders_waiting);
         if (sender == NULL)
-            return;
+            break;
         if (!csp_queue_push(&chan->buffer, &sender->msg)) {
             fire(sender, CSP_NO_MEMORY, fx);
             continue;
@@ -330,6 +337,7 @@ static void admit_sender_locked(csp_chan *chan, csp_effects *fx)
         chan->counts.sent++;
         fire(sender, CSP_OK, fx);
     }
+    buffer_changed(chan);
 }
 
 static csp_status timer_take_locked(csp_chan *chan, csp_time now, csp_msg *msg)
@@ -378,11 +386,10 @@ static csp_status recv_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_ef
     /* A closed Channel still drains; a closed RecvChannel is given up. */
     if (end != NULL && !(end->dir & CSP_SEND) && atomic_load_explicit(&end->closed, memory_order_relaxed))
         return CSP_CLOSED_HANDLE;
-    if (chan->buffer.length > 0) {
+    if (chan->buffer_allows & CSP_RECV) {
         csp_queue_pop(&chan->buffer, msg);
         chan->counts.received++;
-        if (chan->senders_waiting.head != NULL)
-            admit_sender_locked(chan, fx);
+        admit_senders_locked(chan, fx);
         return CSP_OK;
     }
     csp_case *sender = claim_first(&chan->senders_waiting); /* capacity 0 */
@@ -481,7 +488,7 @@ void csp_chan_give_back(csp_chan *chan, csp_msg *msg, csp_effects *fx)
             csp_effects_displace(fx, msg); /* out of memory, and nobody to tell: counted, at least */
             chan->counts.discarded++;
         }
-        note_peak_locked(chan);
+        buffer_changed(chan);
     }
     csp_chan_unlock(chan);
 }

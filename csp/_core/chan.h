@@ -32,24 +32,26 @@ typedef struct {
     uint64_t dropped, discarded;
 } csp_chan_counts;
 
-/* A hand-over touches the first line, and of the second the counts; a buffered value both; the rest is cold. */
+/* A wait and a hand-over touch the first line, and of the second one of the two sides the counts; a buffered value both. */
 typedef struct csp_chan {
     csp_lock lock;
     _Atomic uint32_t hint;    /* CSP_SEND | CSP_RECV bits; release in csp_chan_unlock / relaxed in select's first look,
                                  which repeats under the lock whatever it finds */
-    size_t capacity;          /* immutable */
     uint8_t overflow;         /* immutable: csp_overflow */
     bool reply;               /* immutable: carries the one answer to a request that holds its only sender */
     uint8_t timer;            /* immutable: csp_timer_kind; a timer has no sender but the clock */
     bool local;               /* immutable: values are objects of one interpreter */
     bool closed;              /* guarded by lock: by close() on a Channel */
-    csp_spin spin;            /* advice for waits on this channel */
+    uint8_t buffer_allows;    /* guarded by lock: CSP_SEND if the buffer has room, CSP_RECV if it holds a value */
     uint32_t senders, receivers; /* guarded by lock: open ends over all interpreters and messages in flight */
     csp_waitq senders_waiting, receivers_waiting; /* guarded by lock */
+    unsigned char rest_of_line[64 - 24 - 4 * sizeof(void *)];
     /* the second line */
-    csp_queue buffer;         /* guarded by lock */
+    csp_queue buffer;         /* guarded by lock; buffer_allows follows each change */
     csp_chan_counts counts;   /* guarded by lock */
-    /* cold */
+    /* cold, or only read */
+    size_t capacity;          /* immutable */
+    csp_spin spin;            /* advice for waits on this channel */
     uint64_t id;              /* immutable: process-wide, ascending; the lock order among channels */
     char *name;               /* immutable, RAW, UTF-8 or NULL */
     csp_time period;          /* immutable: CSP_TICK */
@@ -148,11 +150,10 @@ static inline csp_time csp_chan_due(csp_chan *chan)
 /* Would the operation complete at once, be it with an error?  (A timer's due time is looked at apart.) */
 static inline uint32_t csp_chan_ready_locked(csp_chan *chan)
 {
-    uint32_t ready = 0;
-    if (chan->buffer.length > 0 || chan->senders_waiting.head != NULL || chan->closed || chan->senders == 0)
+    uint32_t ready = chan->buffer_allows;
+    if (chan->senders_waiting.head != NULL || chan->closed || chan->senders == 0)
         ready |= CSP_RECV;
-    if (chan->buffer.length < chan->capacity || chan->receivers_waiting.head != NULL || chan->closed ||
-        chan->receivers == 0 || chan->overflow != CSP_BLOCK)
+    if (chan->receivers_waiting.head != NULL || chan->closed || chan->receivers == 0 || chan->overflow != CSP_BLOCK)
         ready |= CSP_SEND;
     return ready;
 }

@@ -43,6 +43,16 @@ static inline void csp_pause(void)
 #endif
 }
 
+/* The line will be written soon: fetch it for that at once, instead of for reading first and for writing again. */
+static inline void csp_prefetch_write(void *line)
+{
+#if defined(__x86_64__)
+    __asm__ __volatile__("prefetchw %0" : : "m"(*(char *)line));
+#else
+    __builtin_prefetch(line, 1);
+#endif
+}
+
 /* Whether spinning has been paying off lately (one in each channel).
  * Relaxed everywhere: it is advice, a stale answer costs one useless or one missed spin. */
 typedef struct {
