@@ -51,7 +51,7 @@ typedef struct csp_chan {
     csp_chan_counts counts;   /* guarded by lock */
     /* cold, or only read */
     size_t capacity;          /* immutable */
-    csp_spin spin;            /* advice for waits on this channel */
+    csp_spin spin, look;      /* advice for waits on this channel, and for looking again before a wait is queued */
     uint64_t id;              /* immutable: process-wide, ascending; the lock order among channels */
     char *name;               /* immutable, RAW, UTF-8 or NULL */
     csp_time period;          /* immutable: CSP_TICK */

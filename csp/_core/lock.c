@@ -11,7 +11,10 @@
 #include "mem.h"
 #include "park.h"
 
-#define LOCK_SPINS 100
+/* Pauses between two looks, doubled each time: each look takes the line, with what the lock protects, from the holder, who
+ * else does several operations in the time of one contended one. */
+#define LOCK_FIRST 8
+#define LOCK_LAST 64
 
 _Thread_local long csp_mem_countdown = 0; /* process-wide in kind, one a thread: see mem.h */
 
@@ -36,16 +39,14 @@ void csp_lock_init(csp_lock *lock, csp_rank rank, uint64_t order)
 
 void csp_lock_acquire_slow(csp_lock *lock)
 {
-    if (csp_cores() > 1) {
-        for (int i = 0; i < LOCK_SPINS; i++) {
-            uint32_t free = 0;
-            /* Relaxed look first: spinning on the exchange would steal the line from the holder. */
-            if (atomic_load_explicit(&lock->word, memory_order_relaxed) == 0 &&
-                atomic_compare_exchange_strong_explicit(&lock->word, &free, 1, memory_order_acquire,
-                                                        memory_order_relaxed))
-                return;
+    for (int distance = csp_cores() > 1 ? LOCK_FIRST : LOCK_LAST + 1; distance <= LOCK_LAST; distance *= 2) {
+        for (int i = 0; i < distance; i++)
             csp_pause();
-        }
+        uint32_t free = 0;
+        /* Relaxed look first: an exchange in vain would steal the line all the same. */
+        if (atomic_load_explicit(&lock->word, memory_order_relaxed) == 0 &&
+            atomic_compare_exchange_strong_explicit(&lock->word, &free, 1, memory_order_acquire, memory_order_relaxed))
+            return;
     }
     /* 2 says that somebody may sleep; having slept we cannot know whether others still do, so we keep saying it. */
     while (atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) != 0)
