@@ -6,6 +6,8 @@
 
 #include "state.h"
 
+#include "mem.h"
+
 #define CSP_POLL ((csp_time)0) /* the deadline of timeout=0: it has always passed, and nobody sleeps */
 
 /* None is for ever, 0 polls, infinity is for ever.  -1 with ValueError (negative, NaN) or TypeError set. */
@@ -34,10 +36,10 @@ static inline bool csp_is_forked(const csp_end *end)
  * `has_timers`: some case's channel is a timer, which this wait then fires when it is due. */
 csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool has_timers);
 
-/* A send or receive: start, wait, finish. */
+/* A send or receive: start, wait, finish.  On the stack, on cache lines of its own. */
 typedef struct {
-    csp_waiter waiter;
-    csp_case c;
+    _Alignas(CSP_LINE) csp_waiter waiter;
+    _Alignas(CSP_LINE) csp_case c;
 } csp_op;
 
 static inline void csp_op_init(csp_op *op, csp_handle *handle, csp_dir dir)
