@@ -144,6 +144,11 @@ def echo(requests: Any, replies: Any) -> None:
         replies.send(value)
 
 
+def fail_on_request(requests: Any, replies: Any) -> None:
+    """As echo, but the first request is too much."""
+    raise LookupError(requests.recv())
+
+
 def select_send_or_recv(inward: Any, outward: Any, value: Any, outward_first: bool) -> tuple[str, Any]:
     """One select over a receive and a send; says which fired, and what came."""
     cases = [(outward, value), inward] if outward_first else [inward, (outward, value)]

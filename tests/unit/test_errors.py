@@ -9,6 +9,9 @@ import pytest
 import csp
 import csp.errors
 from csp import Channel
+from csp.testing import wait_parked
+from tests import placements as do
+from tests.placements import Party
 
 TREE = {
     "CspError": (Exception,),
@@ -225,6 +228,39 @@ def test_last_sender_may_give_the_cause() -> None:
     with pytest.raises(csp.EndOfChannel) as caught:
         receiver.recv()
     assert caught.value.cause == "last"
+
+
+@pytest.mark.parametrize("reason", ["normal", "shutdown", "failed"])
+def test_end_of_an_actor_is_the_cause(reason: str) -> None:
+    """When the end of an actor drops the last sender, receivers find its `Exit` in `.cause`, whatever it ended by."""
+    requests = Channel[Any](1)
+    sender, receiver = csp.channel()
+    ref = csp.spawn(do.echo if reason != "failed" else do.fail_on_request, requests.receiver, sender)
+    sender.close()
+    party = Party(receiver.recv)
+    wait_parked(receiver, receivers=1)
+    if reason == "normal":
+        requests.close()
+    elif reason == "shutdown":
+        ref.stop()
+    else:
+        requests.send(1)
+    with pytest.raises(csp.EndOfChannel) as caught:
+        party.result()
+    end = ref.join(timeout=10)
+    assert (end.ref, end.reason) == (ref, reason)
+    assert caught.value.cause == end
+
+
+def test_actor_that_closes_its_sender_itself_is_no_cause() -> None:
+    """A sender closed, not dropped by the actor's end, says nothing but what `close(cause=)` said."""
+    sender, receiver = csp.channel(1)
+    ref = csp.spawn(do.close, sender)
+    ref.join(timeout=10)
+    sender.close()
+    with pytest.raises(csp.EndOfChannel) as caught:
+        receiver.recv()
+    assert caught.value.cause is None
 
 
 def test_unshareable_cause_closes_nothing() -> None:
