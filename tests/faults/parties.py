@@ -92,8 +92,9 @@ def wait_in(how: str, channel: Any, told: Any, idle: Any = None) -> None:
             idle.recv()
 
 
-def leave_values(channel: Any, keep: Any) -> None:
-    """Send values with handles in them, and end without closing anything."""
+def leave_values(channel: Any, keep: Any, go: Any) -> None:
+    """Once told to, send values with handles in them, and end without closing anything."""
+    go.recv()
     for i in range(5):
         channel.send([i, keep.clone(), b"x" * 1000])
     globals()["kept"] = channel.clone(), keep.sender

@@ -77,9 +77,10 @@ def test_while_somebody_waits_for_what_it_holds() -> None:
 def test_with_values_on_their_way() -> None:
     """What it had sent is still received, with working handles inside; then the channel ends, with its Exit as the cause."""
     sender, receiver = csp.channel(10)
-    keep = csp.Channel(10)
-    ref = csp.spawn(leave_values, sender, keep)
-    sender.close()
+    keep, go = csp.Channel(10), csp.Channel()
+    ref = csp.spawn(leave_values, sender, keep, go.receiver)
+    sender.close()  # so that the actor's is the last
+    go.send("now")
     assert ref.join(10).reason == "normal"
     for i in range(5):
         number, handle, data = receiver.recv(10)
