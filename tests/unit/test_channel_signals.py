@@ -169,6 +169,7 @@ count = 0
 thread.start()
 assert ch.recv() == "late"
 thread.join()
+signal.setitimer(signal.ITIMER_REAL, 0)     # Python's own end gives signals back to the system
 signal.setitimer(signal.ITIMER_REAL, 0)  # else one comes when Python has taken its handlers down
 """)
 
