@@ -11,10 +11,12 @@
 #include "mem.h"
 #include "park.h"
 
-/* Pauses between two looks, doubled each time: each look takes the line, with what the lock protects, from the holder, who
- * else does several operations in the time of one contended one. */
-#define LOCK_FIRST 8
-#define LOCK_LAST 64
+/* Pauses between two looks: each look takes the line, with what the lock protects, from the holder, who else does several
+ * operations in the time of one contended one.  In all about what a sleep and a wake-up would cost, for the holder may be
+ * at work on a whole batch. */
+#define LOCK_FIRST 32
+#define LOCK_NEXT 64
+#define LOCK_LOOKS 8
 
 _Thread_local long csp_mem_countdown = 0; /* process-wide in kind, one a thread: see mem.h */
 
@@ -39,8 +41,8 @@ void csp_lock_init(csp_lock *lock, csp_rank rank, uint64_t order)
 
 void csp_lock_acquire_slow(csp_lock *lock)
 {
-    for (int distance = csp_cores() > 1 ? LOCK_FIRST : LOCK_LAST + 1; distance <= LOCK_LAST; distance *= 2) {
-        for (int i = 0; i < distance; i++)
+    for (int looks = csp_cores() > 1 ? LOCK_LOOKS : 0; looks > 0; looks--) {
+        for (int pauses = looks == LOCK_LOOKS ? LOCK_FIRST : LOCK_NEXT; pauses > 0; pauses--)
             csp_pause();
         uint32_t free = 0;
         /* Relaxed look first: an exchange in vain would steal the line all the same. */
