@@ -609,7 +609,7 @@ static PyObject *boot_exit(PyObject *module, PyObject *args)
 /* --- the end of the process --- */
 
 #define EXIT_STOP (SECOND)
-#define EXIT_KILL (SECOND)
+#define EXIT_KILL (2 * SECOND) /* a loaded machine may take a second to run the threads that die */
 
 static int status_of_exit(void)
 {
