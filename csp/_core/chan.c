@@ -5,10 +5,6 @@
 #include "mem.h"
 #include "registry.h"
 
-/* The looks at a channel that is not ready before the wait is queued, in pauses of some 25 to 45 ns. */
-#define LOOK_FIRST 8
-#define LOOK_LAST 32
-
 /* --- birth and death --- */
 
 /* To be called after each change of the buffer: those who only wait or hand over then need not look at it, and so do not
@@ -435,7 +431,7 @@ static csp_waitq *queue_of(csp_case *c)
 static bool look_again(csp_case *c)
 {
     bool ready = false;
-    for (int pauses = LOOK_FIRST; pauses <= LOOK_LAST && !ready; pauses *= 2) {
+    for (int pauses = CSP_LOOK_FIRST; pauses <= CSP_LOOK_LAST && !ready; pauses *= 2) {
         for (int i = 0; i < pauses; i++)
             csp_pause();
         /* Relaxed: what it says is tried under the lock. */

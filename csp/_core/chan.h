@@ -22,6 +22,10 @@
 
 #define CSP_UNBOUNDED SIZE_MAX
 
+/* The looks at a channel that is not ready, before the wait is queued: pauses (of some 25 to 45 ns) between them. */
+#define CSP_LOOK_FIRST 8
+#define CSP_LOOK_LAST 32
+
 typedef enum { CSP_BLOCK = 0, CSP_DROP_OLDEST, CSP_DROP_NEWEST } csp_overflow;
 typedef enum { CSP_NO_TIMER = 0, CSP_AFTER, CSP_TICK, CSP_NEVER_READY } csp_timer_kind;
 

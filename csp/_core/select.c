@@ -14,13 +14,15 @@ static int by_id(const void *a, const void *b)
 void csp_select_prepare(csp_select *sel)
 {
     uint32_t n = 0;
-    sel->has_timers = false;
+    sel->has_timers = sel->has_buffers = false;
     for (uint32_t i = 0; i < sel->ncases; i++) {
         csp_case *c = &sel->cases[i];
         if (c->chan == NULL)
             continue;
         if (c->chan->timer != CSP_NO_TIMER)
             sel->has_timers = true;
+        if (c->chan->capacity > 1)
+            sel->has_buffers = true;
         sel->order[n++] = c;
     }
     sel->norder = n;
@@ -119,6 +121,23 @@ static csp_status try_quick(csp_select *sel, csp_case **p_fired, csp_effects *fx
     return CSP_PENDING;
 }
 
+/* As csp_chan_start does: look again a few times before queueing up, which is dear with many cases.  The first channel
+ * keeps the record of whether that pays. */
+static csp_status look_again(csp_select *sel, csp_case **p_fired, csp_effects *fx)
+{
+    csp_status status = CSP_PENDING;
+    csp_spin *look = sel->has_buffers ? &sel->order[0]->chan->look : NULL;
+    if (!csp_spin_begin(look))
+        return CSP_PENDING;
+    for (int pauses = CSP_LOOK_FIRST; pauses <= CSP_LOOK_LAST && status == CSP_PENDING; pauses *= 2) {
+        for (int i = 0; i < pauses; i++)
+            csp_pause();
+        status = try_quick(sel, p_fired, fx);
+    }
+    csp_spin_end(look, status != CSP_PENDING);
+    return status;
+}
+
 static void lock_all(csp_select *sel)
 {
     csp_chan *last = NULL;
@@ -176,6 +195,8 @@ csp_status csp_select_try(csp_select *sel, csp_case **p_fired, csp_effects *fx)
 csp_status csp_select_start(csp_select *sel, csp_waiter *waiter, csp_case **p_fired, csp_effects *fx)
 {
     csp_status status = try_quick(sel, p_fired, fx);
+    if (status == CSP_PENDING)
+        status = look_again(sel, p_fired, fx);
     if (status != CSP_PENDING)
         return status;
     /* Pass 1: lock all, in ascending id.  Pass 2: poll. */

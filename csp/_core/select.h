@@ -18,7 +18,7 @@ typedef struct {
     csp_case **order;    /* caller's room for ncases pointers: lock order, filled by csp_select_prepare */
     uint32_t norder;     /* enabled cases in it */
     bool priority;       /* first ready in order, instead of one at random */
-    bool has_timers;
+    bool has_timers, has_buffers; /* filled by csp_select_prepare: among the enabled cases */
     uint32_t random;     /* state of the choice; any seed */
 } csp_select;
 

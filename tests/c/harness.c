@@ -261,7 +261,7 @@ static int select_in(csp_interp *interp, csp_case *cases, uint32_t n, csp_time t
     csp_waiter waiter;
     csp_effects fx;
     uint64_t random = test_seed() + atomic_fetch_add(&turn, 1);
-    csp_select sel = {cases, n, order, 0, priority, false, random_next(&random)};
+    csp_select sel = {cases, n, order, 0, priority, false, false, random_next(&random)};
     CHECK(n <= 64);
     csp_effects_init(&fx);
     csp_waiter_init(&waiter, interp, cases, n);
