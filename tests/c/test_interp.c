@@ -317,6 +317,32 @@ TEST(death_with_many_handles_takes_linear_time)
     csp_interp_decref(i);
 }
 
+static int dropped;
+static void drop(void *object) { dropped += *(int *)object; }
+
+TEST(values_of_a_local_channel_are_freed_only_while_their_interpreter_is_there)
+{
+    int one = 1;
+    csp_msg_drop_object = drop;
+    for (int attached = 0; attached < 2; attached++) {
+        csp_interp *i = interp_new();
+        csp_chan *chan = csp_chan_new(70, CSP_BLOCK, true, NULL);
+        csp_end *both = csp_end_new(chan, CSP_SEND | CSP_RECV, i);
+        csp_chan_decref(chan);
+        for (int k = 0; k < 70; k++) {
+            csp_msg m = {.kind = CSP_MSG_OBJECT, .as.object = &one};
+            CHECK_EQ(send_msg(both, &m, 0), CSP_OK);
+        }
+        dropped = 0;
+        csp_interp_died(i, NULL, attached);
+        CHECK_EQ(dropped, attached ? 70 : 0); /* else forgotten: the objects are gone with their interpreter */
+        csp_interp_reap(i);
+        CHECK_EQ(dropped, attached ? 70 : 0);
+        csp_interp_decref(i);
+    }
+    csp_msg_drop_object = NULL;
+}
+
 /* --- leases --- */
 
 static csp_lease *lease_new(csp_interp *i, pair p)
