@@ -478,9 +478,9 @@ TEST(leaving_a_long_queue_does_not_search_it) /* Go test/chanlinear.go */
     pair p = pair_new(0);
     csp_case *cases = calloc(N, sizeof *cases);
     csp_waiter *w = calloc(N, sizeof *w);
-    csp_time took[2];
-    for (int half = 0; half < 2; half++) { /* a quarter of the length, then all of it: linear is 4, quadratic 16 */
-        int n = half == 0 ? N / 4 : N;
+    csp_time took[2] = {CSP_NEVER, CSP_NEVER};
+    for (int round = 0; round < 10; round++) { /* a quarter of the length and all of it: linear is 4, quadratic 16 */
+        int n = round % 2 == 0 ? N / 4 : N;
         csp_effects fx;
         csp_effects_init(&fx);
         csp_time began = csp_now();
@@ -491,7 +491,9 @@ TEST(leaving_a_long_queue_does_not_search_it) /* Go test/chanlinear.go */
         }
         for (int i = n; i-- > 0;)
             csp_chan_withdraw(&cases[i]);
-        took[half] = csp_now() - began;
+        csp_time t = csp_now() - began; /* the best of five: the machine may be busy */
+        if (t < took[round % 2])
+            took[round % 2] = t;
     }
     CHECK(took[1] < 10 * took[0] + 20 * MS);
     free(cases);
