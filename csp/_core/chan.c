@@ -44,6 +44,13 @@ static csp_chan *chan_alloc(const char *name)
     return chan;
 }
 
+/* The immutable fields are set: from now on others may find it. */
+static void chan_publish(csp_chan *chan)
+{
+    buffer_changed(chan); /* the capacity is known only now */
+    csp_registry_add_chan(chan);
+}
+
 csp_chan *csp_chan_new(size_t capacity, csp_overflow overflow, bool local, const char *name)
 {
     csp_chan *chan = chan_alloc(name);
@@ -52,8 +59,7 @@ csp_chan *csp_chan_new(size_t capacity, csp_overflow overflow, bool local, const
     chan->capacity = capacity;
     chan->overflow = overflow;
     chan->local = local;
-    buffer_changed(chan);
-    csp_registry_add_chan(chan);
+    chan_publish(chan);
     return chan;
 }
 
@@ -64,7 +70,7 @@ csp_chan *csp_reply_new(void)
         return NULL;
     chan->capacity = 1;
     chan->reply = true;
-    csp_registry_add_chan(chan);
+    chan_publish(chan);
     return chan;
 }
 
@@ -77,7 +83,7 @@ csp_chan *csp_timer_new(csp_timer_kind kind, csp_time due, csp_time period)
     chan->period = period;
     chan->senders = 1; /* the clock */
     atomic_init(&chan->due, kind == CSP_NEVER_READY ? CSP_NEVER : due);
-    csp_registry_add_chan(chan);
+    chan_publish(chan);
     return chan;
 }
 

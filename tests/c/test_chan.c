@@ -205,6 +205,20 @@ TEST(four_threads_sending_then_receiving_always_find_something) /* crossbeam tes
     pair_free(p);
 }
 
+TEST(a_reply_needs_no_waiting_receiver)
+{
+    csp_chan *chan = csp_reply_new();
+    csp_end *out = csp_end_new(chan, CSP_SEND, NULL), *in = csp_end_new(chan, CSP_RECV, NULL);
+    csp_chan_decref(chan);
+    int64_t v;
+    CHECK_EQ(send_int(out, 4, 0), CSP_OK);
+    CHECK_EQ(send_int(out, 5, 0), CSP_WOULD_BLOCK);
+    CHECK_EQ(recv_int(in, &v, 0), CSP_OK);
+    CHECK_EQ(v, 4);
+    csp_end_free(out);
+    csp_end_free(in);
+}
+
 /* --- close --- */
 
 TEST(close_wakes_waiting_receivers_with_the_end)
