@@ -5,6 +5,7 @@
  *   ground     mem.h lock status.h           memory, locks and their order, what an operation may answer
  *   engine     park msg queue waiter loop    a sleeping thread, a value in flight, a buffer, a blocked operation, an event loop
  *              chan select interp registry   a channel, waiting for several, what an interpreter holds, process-wide tables
+ *              deadlock                      who can never be helped
  *              actor actor_table             an actor's record, lives and ends; which actors there are
  *   crossing   encode decode buffer          Python objects <-> messages
  *   shell      errors py_wait                status -> exception; the one blocking wait
@@ -15,6 +16,7 @@
  */
 #include "state.h"
 
+#include "deadlock.h"
 #include "mem.h"
 #include "registry.h"
 
@@ -130,7 +132,18 @@ static PyObject *set_record_type(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *deadlock_detection(PyObject *module, PyObject *on)
+{
+    int value = PyObject_IsTrue(on);
+    if (value < 0)
+        return NULL;
+    /* Relaxed: a switch. */
+    return PyBool_FromLong(atomic_exchange_explicit(&csp_deadlock_detection, value != 0, memory_order_relaxed));
+}
+
 static PyMethodDef face_functions[] = {
+    {"deadlock_detection", deadlock_detection, METH_O,
+     PyDoc_STR("deadlock_detection(on) -> bool\n\nSwitch the detector for the whole process; returns what it was.")},
     {"_interpreter_ends", interpreter_ends, METH_NOARGS, PyDoc_STR("Give up what this interpreter holds; runs at its exit.")},
     {"census", census, METH_NOARGS,
      PyDoc_STR("census() -> dict of the live channels, interpreters, blobs and blocks of the process.")},

@@ -20,6 +20,7 @@ static csp_chan *open_channel(size_t capacity, csp_end **p_sender, csp_end **p_r
         return NULL;
     *p_sender = csp_end_new(chan, CSP_SEND, NULL);
     *p_receiver = csp_end_new(chan, CSP_RECV, NULL);
+    chan->inert_receivers = 1; /* nobody else has it yet */
     return chan;
 }
 
@@ -274,6 +275,11 @@ void csp_actor_set_interp(csp_actor *actor, struct csp_owner *owner, struct csp_
     if (current) {
         csp_interp_incref(interp);
         actor->interp = interp;
+        csp_lock_acquire(&interp->lock);
+        size_t length = strlen(actor->name);
+        length = length < sizeof interp->label ? length : sizeof interp->label - 1;
+        memcpy(interp->label, actor->name, length); /* the rest is zero */
+        csp_lock_release(&interp->lock);
     }
     csp_lock_release(&actor->lock);
     if (kill)

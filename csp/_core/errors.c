@@ -2,6 +2,8 @@
 #include "state.h"
 
 #include "codec.h"
+#include "mem.h"
+#include "py_wait.h"
 
 #define LABEL 160
 
@@ -104,7 +106,9 @@ PyObject *csp_raise(csp_state *state, csp_status status, csp_dir dir, csp_chan *
     label_of(chan, label);
     PyObject *type = state->errors[error_of(status)];
     const char *verb = chan == NULL ? "" : dir == CSP_SEND ? "send on " : "receive from ";
-    PyObject *text = PyUnicode_FromFormat("%s%s: %s", verb, label, text_of(status, dir, chan));
+    char *graph = status == CSP_DEADLOCK ? csp_take_deadlock_text() : NULL;
+    PyObject *text = PyUnicode_FromFormat("%s%s: %s%s", verb, label, text_of(status, dir, chan), graph == NULL ? "" : graph);
+    csp_raw_free(graph);
     if (text == NULL)
         return NULL;
     PyObject *exception = PyObject_CallOneArg(type, text);

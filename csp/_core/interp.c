@@ -135,6 +135,8 @@ void csp_lease_return(csp_lease *lease, bool attached)
 
 /* --- waits --- */
 
+_Atomic uint64_t csp_wait_moves;
+
 static csp_status check_locked(csp_interp *interp)
 {
     switch (atomic_load_explicit(&interp->cancel, memory_order_relaxed)) { /* written under the lock we hold */
@@ -170,6 +172,9 @@ bool csp_interp_enter_wait(csp_interp *interp, csp_waiter *waiter)
         waiter->status = interp->dead ? CSP_KILLED : check_locked(interp);
     }
     if (enter) {
+        atomic_fetch_add_explicit(&csp_wait_moves, 1, memory_order_release);
+        if (waiter->serial == 0)
+            waiter->serial = ++interp->waits;
         waiter->parked = true;
         waiter->prev_parked = NULL;
         waiter->next_parked = interp->parked;
@@ -191,6 +196,7 @@ void csp_interp_leave_wait(csp_interp *interp, csp_waiter *waiter)
         if (waiter->next_parked != NULL)
             waiter->next_parked->prev_parked = waiter->prev_parked;
         waiter->parked = false;
+        atomic_fetch_add_explicit(&csp_wait_moves, 1, memory_order_release);
     }
     csp_lock_release(&interp->lock);
 }

@@ -36,6 +36,8 @@ typedef struct csp_interp {
     csp_end *given_up;           /* guarded by lock: closed by the death of the interpreter, not freed yet */
     csp_lease *leases;           /* guarded by lock */
     csp_waiter *parked;          /* guarded by lock: waiters of its sleeping threads, and all of its event loops */
+    uint64_t waits;              /* guarded by lock: counts the waits that slept */
+    char label[64];              /* guarded by lock while set, before it runs code: the actor's name, or empty */
     csp_msg exit_cause;          /* guarded by lock: becomes the cause of channels whose last sender dies with it */
     struct csp_interp *next, *prev; /* guarded by the registry's lock */
 } csp_interp;
@@ -73,6 +75,8 @@ void csp_interp_set_exit_cause(csp_interp *interp, csp_msg *cause);
 
 /* A copy of it, or *to stays EMPTY. */
 void csp_interp_copy_exit_cause(csp_interp *interp, csp_msg *to);
+
+extern _Atomic uint64_t csp_wait_moves; /* process-wide: + 1 when a waiter enters or leaves a list; release / acquire in deadlock.c */
 
 /* Enter and leave the list of sleeping waiters.  It is not entered (false) if the interpreter is being stopped or killed:
  * then the wait is over with CSP_STOPPED or CSP_KILLED, unless somebody else had claimed it, and then the stop still stands. */

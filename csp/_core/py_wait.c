@@ -1,6 +1,9 @@
 /* The one blocking wait of the shell, and the operations that are a single case. */
 #include "py_wait.h"
 
+#include "deadlock.h"
+#include "mem.h"
+
 #include "codec.h"
 
 #ifdef __linux__
@@ -139,11 +142,107 @@ static void fire_due(csp_waiter *waiter)
     csp_effects_run(&fx);
 }
 
+/* --- a deadlock --- */
+
+static _Thread_local char *deadlock_text; /* RAW; process-wide in kind, one a thread; from csp_wait to csp_raise */
+
+char *csp_take_deadlock_text(void)
+{
+    char *text = deadlock_text;
+    deadlock_text = NULL;
+    return text;
+}
+
+static bool is_of_csp(PyFrameObject *frame)
+{
+    PyObject *globals = PyFrame_GetGlobals(frame);
+    PyObject *name = PyDict_GetItemString(globals, "__name__"); /* borrowed */
+    const char *text = name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    bool ours = text != NULL && strncmp(text, "csp.", 4) == 0;
+    PyErr_Clear();
+    Py_DECREF(globals);
+    return ours;
+}
+
+/* "main.py:12 in produce": the innermost place that is not csp's own. */
+static void place_here(char *text, size_t size)
+{
+    PyFrameObject *frame = (PyFrameObject *)Py_XNewRef(PyEval_GetFrame());
+    snprintf(text, size, "an unknown place");
+    while (frame != NULL && is_of_csp(frame)) {
+        PyFrameObject *outer = PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+        frame = outer;
+    }
+    if (frame == NULL)
+        return;
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    const char *file = PyUnicode_AsUTF8(code->co_filename), *name = PyUnicode_AsUTF8(code->co_qualname);
+    if (file != NULL && name != NULL)
+        snprintf(text, size, "%s:%d in %s", file, PyFrame_GetLineNumber(frame), name);
+    PyErr_Clear();
+    Py_DECREF(code);
+    Py_DECREF(frame);
+}
+
+#define REPORT_PATIENCE (300 * 1000000LL) /* how long we wait for the places of the others */
+
+/* Say where we are, hear where the others are, and keep the text for csp_raise. */
+static void keep_report(csp_waiter *waiter)
+{
+    csp_report *report = waiter->report;
+    char where[CSP_REPORT_TEXT];
+    place_here(where, sizeof where);
+    Py_BEGIN_ALLOW_THREADS
+    csp_report_say(report, waiter->report_line, where);
+    csp_report_await(report, csp_now() + REPORT_PATIENCE);
+    Py_END_ALLOW_THREADS
+    size_t room = (size_t)report->nlines * (2 * CSP_REPORT_TEXT + 16) + 1, used = 0;
+    char *text = csp_raw_alloc(room);
+    csp_lock_acquire(&report->lock);
+    for (uint32_t i = 0; text != NULL && i < report->nlines; i++) {
+        csp_report_line *line = &report->lines[i];
+        used += (size_t)snprintf(text + used, room - used, "\n  %s%s%s", line->what, line->where[0] ? ", at " : "", line->where);
+    }
+    csp_lock_release(&report->lock);
+    csp_report_decref(report);
+    csp_raw_free(deadlock_text);
+    deadlock_text = text;
+}
+
+/* How many threads the interpreter has; they come and go with its lock held, which we hold. */
+static uint32_t count_threads(void)
+{
+    uint32_t n = 0;
+    for (PyThreadState *t = PyInterpreterState_ThreadHead(PyInterpreterState_Get()); t != NULL; t = PyThreadState_Next(t))
+        n++;
+    return n;
+}
+
+static bool has_enabled_case(csp_waiter *waiter)
+{
+    for (uint32_t i = 0; i < waiter->ncases; i++)
+        if (waiter->cases[i].chan != NULL)
+            return true;
+    return false;
+}
+
 /* --- the wait --- */
+
+static csp_status outcome(csp_waiter *waiter)
+{
+    if (waiter->status == CSP_DEADLOCK)
+        keep_report(waiter);
+    return waiter->status;
+}
 
 csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool has_timers)
 {
     bool sliced = in_main_thread(waiter->interp);
+    waiter->forever = deadline == CSP_NEVER && !has_timers && has_enabled_case(waiter);
+    waiter->main_thread = sliced;
+    if (waiter->forever)
+        waiter->threads = count_threads();
     for (;;) {
         csp_time until = deadline;
         if (has_timers) {
@@ -154,22 +253,25 @@ csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool 
             csp_time slice = csp_now() + SLICE;
             until = slice < until ? slice : until;
         }
+        else if (waiter->forever && !waiter->looked) {
+            until = csp_now() + CSP_LOOK_SOON;
+        }
         csp_status status;
         Py_BEGIN_ALLOW_THREADS
         status = csp_waiter_park(waiter, until, spin);
         Py_END_ALLOW_THREADS
         if (status == CSP_OK)
-            return waiter->status;
+            return outcome(waiter);
         spin = NULL; /* once is enough */
         if (sliced && PyErr_CheckSignals() < 0) {
             if (csp_waiter_cancel(waiter) || settle_signal(waiter))
                 return CSP_INTERRUPTED;
-            return waiter->status;
+            return outcome(waiter);
         }
         if (has_timers)
             fire_due(waiter);
         if (deadline != CSP_NEVER && csp_now() >= deadline)
-            return csp_waiter_cancel(waiter) ? CSP_TIMEOUT : waiter->status;
+            return csp_waiter_cancel(waiter) ? CSP_TIMEOUT : outcome(waiter);
     }
 }
 

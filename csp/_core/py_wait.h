@@ -36,6 +36,9 @@ static inline bool csp_is_forked(const csp_end *end)
  * `has_timers`: some case's channel is a timer, which this wait then fires when it is due. */
 csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool has_timers);
 
+/* What the DeadlockError that this thread is about to raise says, RAW, to be freed by the caller; NULL without memory. */
+char *csp_take_deadlock_text(void);
+
 /* A send or receive: start, wait, finish.  On the stack, on cache lines of its own. */
 typedef struct {
     _Alignas(CSP_LINE) csp_waiter waiter;

@@ -1,6 +1,8 @@
 /* The process-wide tables.  Their locks are the last in the order but for the pools'. */
 #include "registry.h"
 
+#include "mem.h"
+
 #ifndef _WIN32
 #include <pthread.h>
 #endif
@@ -57,6 +59,42 @@ void csp_registry_remove_interp(csp_interp *interp)
         interp->next->prev = interp->prev;
     ninterpreters--;
     csp_lock_release(&table_lock);
+}
+
+/* A reference, unless the last one is gone and the record is about to leave its table. */
+static bool try_incref(_Atomic uint32_t *refs)
+{
+    uint32_t n = atomic_load_explicit(refs, memory_order_relaxed); /* the exchange checks it */
+    while (n > 0)
+        if (atomic_compare_exchange_weak_explicit(refs, &n, n + 1, memory_order_relaxed, memory_order_relaxed))
+            return true;
+    return false;
+}
+
+csp_interp **csp_registry_interps(uint32_t *p_count)
+{
+    uint32_t n = 0;
+    csp_lock_acquire(&table_lock);
+    csp_interp **list = csp_raw_alloc((size_t)(ninterpreters + 1) * sizeof *list);
+    for (csp_interp *interp = interpreters; list != NULL && interp != NULL; interp = interp->next)
+        if (try_incref(&interp->refs))
+            list[n++] = interp;
+    csp_lock_release(&table_lock);
+    *p_count = n;
+    return list;
+}
+
+csp_chan **csp_registry_chans(uint32_t *p_count)
+{
+    uint32_t n = 0;
+    csp_lock_acquire(&table_lock);
+    csp_chan **list = csp_raw_alloc((size_t)(nchannels + 1) * sizeof *list);
+    for (csp_chan *chan = channels; list != NULL && chan != NULL; chan = chan->next_registered)
+        if (try_incref(&chan->refs))
+            list[n++] = chan;
+    csp_lock_release(&table_lock);
+    *p_count = n;
+    return list;
 }
 
 void csp_registry_census(csp_census *p_census)

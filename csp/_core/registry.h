@@ -16,6 +16,10 @@ typedef struct {
 } csp_census;
 void csp_registry_census(csp_census *p_census);
 
+/* All live interpreters' records, or channels, each with a new reference, in a RAW array to be freed; NULL without memory. */
+csp_interp **csp_registry_interps(uint32_t *p_count);
+csp_chan **csp_registry_chans(uint32_t *p_count);
+
 /* In the child of a fork: only this thread is left and any lock may be held by one that is not.  Marks every handle made
  * so far as foreign (CSP_FORKED) and makes the process-wide locks new.  Installed once with pthread_atfork. */
 void csp_registry_install_fork_handler(void);

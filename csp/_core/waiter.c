@@ -2,6 +2,7 @@
 #include "waiter.h"
 
 #include "chan.h"
+#include "deadlock.h"
 #include "interp.h"
 #include "loop.h"
 
@@ -22,6 +23,10 @@ void csp_waiter_init(csp_waiter *waiter, struct csp_interp *interp, csp_case *ca
     waiter->cases = cases;
     waiter->ncases = ncases;
     waiter->deadline = CSP_NEVER;
+    waiter->forever = waiter->looked = waiter->main_thread = false;
+    waiter->threads = 1;
+    waiter->serial = 0;
+    waiter->since = 0;
     for (uint32_t i = 0; i < ncases; i++)
         cases[i].waiter = waiter;
 }
@@ -120,6 +125,18 @@ static bool spin_until_done(csp_waiter *waiter, csp_time deadline)
     return done;
 }
 
+/* Once in a wait that lasts, while it stands on its interpreter's list.  True if that ended it. */
+static bool look_for_deadlock(csp_waiter *waiter)
+{
+    csp_time patience = waiter->main_thread ? CSP_LOOK_MAIN : CSP_LOOK_SOON;
+    if (waiter->looked || waiter->interp == NULL || csp_now() - waiter->since < patience)
+        return false;
+    waiter->looked = true;
+    if (atomic_load_explicit(&csp_deadlock_detection, memory_order_relaxed)) /* a switch */
+        csp_deadlock_look();
+    return csp_waiter_done(waiter);
+}
+
 csp_status csp_waiter_park(csp_waiter *waiter, csp_time deadline, csp_spin *spin)
 {
     if (csp_waiter_done(waiter))
@@ -130,11 +147,15 @@ csp_status csp_waiter_park(csp_waiter *waiter, csp_time deadline, csp_spin *spin
         if (paid)
             return CSP_OK;
     }
+    if (waiter->since == 0)
+        waiter->since = csp_now();
     if (waiter->interp != NULL && !csp_interp_enter_wait(waiter->interp, waiter)) {
         await_claimer(waiter); /* be it the stop or somebody before it */
         return CSP_OK;
     }
     csp_status status = sleep_until_done(waiter, deadline);
+    if (status == CSP_TIMEOUT && waiter->forever && look_for_deadlock(waiter))
+        status = CSP_OK;
     if (waiter->interp != NULL)
         csp_interp_leave_wait(waiter->interp, waiter);
     return status;

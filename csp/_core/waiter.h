@@ -53,9 +53,12 @@ struct csp_waiter {
     struct csp_interp *interp; /* immutable: who waits, for stop, kill and the wait-for graph; may be NULL in C tests */
     csp_waiter *next_parked, *prev_parked; /* guarded by interp->lock: the interpreter's sleeping waiters */
     csp_case *cases;         /* immutable during the wait */
-    csp_time since;          /* immutable: when it began to sleep; for debug */
+    csp_time since;          /* the sleeper's until it is on its interpreter's list, then immutable: when it began to sleep */
     csp_time deadline;       /* immutable: CSP_NEVER without timeout; for debug */
-    uint64_t thread;         /* immutable: the OS thread, for debug */
+    uint32_t threads;        /* immutable: threads of its interpreter when it began, this one included */
+    bool forever;            /* immutable: no deadline, and no timer among its cases; see deadlock.h */
+    bool looked;             /* the sleeper's: it has looked for a deadlock */
+    bool main_thread;        /* immutable: the one in which signal handlers run */
     /* the claimer's line */
     _Atomic uint32_t claimed; /* 0 or 1; the one who swaps it is the claimer */
     csp_status status;       /* outcome; written by the claimer before finish */
@@ -63,6 +66,9 @@ struct csp_waiter {
     csp_waiter *next_wake;   /* owner: the claimer, in its list of wake-ups to do */
     struct csp_loop *loop;   /* immutable: NULL for a thread */
     bool parked;             /* guarded by interp->lock: on that list */
+    uint32_t report_line;    /* with CSP_DEADLOCK: our line in it */
+    struct csp_report *report; /* with CSP_DEADLOCK, counted: written by the claimer before finish */
+    uint64_t serial;         /* guarded by interp->lock: which wait of the interpreter; 0 before it sleeps */
 };
 
 void csp_waiter_init(csp_waiter *waiter, struct csp_interp *interp, csp_case *cases, uint32_t ncases);

@@ -1,0 +1,376 @@
+/* The search for a deadlocked set, and the report of one.  The theory is in deadlock.h. */
+#include "deadlock.h"
+
+#include <stdio.h>
+
+#include "mem.h"
+#include "registry.h"
+
+_Atomic bool csp_deadlock_detection = true;
+
+/* --- what is looked at: copies, taken under one lock at a time --- */
+
+typedef struct {
+    csp_interp *interp; /* counted */
+    bool in;            /* still in the set */
+} member;
+
+typedef struct {
+    csp_waiter *waiter; /* address only; it may be gone */
+    uint64_t serial;    /* of that wait */
+    csp_chan *chan;     /* counted */
+    uint8_t dir;
+    bool of_main_thread;
+    csp_time since;
+    uint32_t member;    /* index */
+} wait_case;
+
+typedef struct {
+    member *members; /* RAW */
+    uint32_t nmembers;
+    wait_case *cases; /* RAW */
+    uint32_t ncases, cases_room;
+    csp_chan **chans; /* RAW, counted: all channels there are; NULL until needed */
+    uint32_t nchans;
+    bool failed;      /* no memory: the answer is "no deadlock" */
+} picture;
+
+static void picture_free(picture *p)
+{
+    for (uint32_t i = 0; i < p->ncases; i++)
+        csp_chan_decref(p->cases[i].chan);
+    for (uint32_t i = 0; i < p->nmembers; i++)
+        csp_interp_decref(p->members[i].interp);
+    for (uint32_t i = 0; i < p->nchans; i++)
+        csp_chan_decref(p->chans[i]);
+    csp_raw_free(p->cases);
+    csp_raw_free(p->members);
+    csp_raw_free(p->chans);
+}
+
+static bool add_case_locked(picture *p, uint32_t m, csp_waiter *waiter, csp_case *c)
+{
+    if (p->ncases == p->cases_room) {
+        uint32_t room = p->cases_room == 0 ? 64 : p->cases_room * 2;
+        wait_case *grown = csp_raw_realloc(p->cases, room * sizeof *grown);
+        if (grown == NULL) {
+            p->failed = true;
+            return false;
+        }
+        p->cases = grown;
+        p->cases_room = room;
+    }
+    csp_chan_incref(c->chan); /* alive: its waiter is on the list, and holds it */
+    p->cases[p->ncases++] = (wait_case){waiter, waiter->serial, c->chan, c->dir, waiter->main_thread, waiter->since, m};
+    return true;
+}
+
+/* Does each thread of the interpreter wait for ever? */
+static bool is_stuck_locked(csp_interp *interp)
+{
+    uint32_t waiting = 0, threads = 1;
+    for (csp_waiter *w = interp->parked; w != NULL; w = w->next_parked) {
+        if (!w->forever || w->loop != NULL || !csp_waiter_waits(w))
+            return false;
+        waiting++;
+        threads = w->threads > threads ? w->threads : threads;
+    }
+    return !interp->dead && waiting >= threads;
+}
+
+static void add_member(picture *p, uint32_t m)
+{
+    csp_interp *interp = p->members[m].interp;
+    csp_lock_acquire(&interp->lock);
+    p->members[m].in = is_stuck_locked(interp);
+    for (csp_waiter *w = interp->parked; p->members[m].in && w != NULL; w = w->next_parked)
+        for (uint32_t i = 0; i < w->ncases; i++)
+            if (w->cases[i].chan != NULL && !add_case_locked(p, m, w, &w->cases[i]))
+                break;
+    csp_lock_release(&interp->lock);
+}
+
+static bool take_picture(picture *p)
+{
+    uint32_t n = 0;
+    csp_interp **interps = csp_registry_interps(&n);
+    memset(p, 0, sizeof *p);
+    p->members = interps == NULL ? NULL : csp_raw_alloc(n * sizeof *p->members);
+    for (uint32_t i = 0; interps != NULL && i < n; i++) {
+        if (p->members == NULL)
+            csp_interp_decref(interps[i]);
+        else
+            p->members[p->nmembers++] = (member){interps[i], false};
+    }
+    csp_raw_free(interps);
+    for (uint32_t i = 0; i < p->nmembers; i++)
+        add_member(p, i);
+    return p->members != NULL && !p->failed;
+}
+
+/* --- who holds the other side --- */
+
+/* Handles for `side` of the channel that the members hold. */
+static uint32_t count_handles(picture *p, csp_chan *chan, uint8_t side)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < p->nmembers; i++) {
+        if (!p->members[i].in)
+            continue;
+        csp_interp *interp = p->members[i].interp;
+        csp_lock_acquire(&interp->lock);
+        csp_chan_lock(chan);
+        for (csp_end *end = interp->ends; end != NULL; end = end->next)
+            count += end->chan == chan && (end->counted & side) != 0;
+        csp_chan_unlock(chan);
+        csp_lock_release(&interp->lock);
+    }
+    return count;
+}
+
+typedef struct {
+    uint32_t total, inert;
+    bool closed;
+} side_count;
+
+static side_count count_side(csp_chan *chan, uint8_t side)
+{
+    csp_chan_lock(chan);
+    side_count count = {side == CSP_SEND ? chan->senders : chan->receivers, side == CSP_SEND ? 0 : chan->inert_receivers,
+                        chan->closed};
+    csp_chan_unlock(chan);
+    return count;
+}
+
+/* Handles for `side` of the channel inside a message. */
+static uint32_t count_in_message(const csp_msg *msg, csp_chan *chan, uint8_t side)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; msg->kind == CSP_MSG_BLOB && i < msg->as.blob->nparts; i++) {
+        const csp_part *part = &msg->as.blob->parts[i];
+        const csp_end *end = part->self;
+        count += part->ops == &csp_end_part && end->chan == chan && (end->counted & side) != 0;
+    }
+    return count;
+}
+
+/* ... inside what is buffered in `holder` or offered to it by waiting senders. */
+static uint32_t count_in_channel(csp_chan *holder, csp_chan *chan, uint8_t side)
+{
+    uint32_t count = 0;
+    csp_chan_lock(holder);
+    for (csp_segment *s = holder->buffer.head; s != NULL; s = s->next)
+        for (uint32_t i = s->first; i < s->last; i++)
+            count += count_in_message(&s->cells[i], chan, side);
+    for (csp_case *c = holder->senders_waiting.head; c != NULL; c = c->next)
+        count += count_in_message(&c->msg, chan, side);
+    csp_chan_unlock(holder);
+    return count;
+}
+
+/* Can only members receive from it? */
+static bool received_by_members(picture *p, csp_chan *holder)
+{
+    side_count receivers = count_side(holder, CSP_RECV);
+    return receivers.total <= count_handles(p, holder, CSP_RECV) + receivers.inert;
+}
+
+static uint32_t count_in_leases(picture *p, csp_chan *chan, uint8_t side)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < p->nmembers; i++) {
+        csp_interp *interp = p->members[i].interp;
+        csp_lock_acquire(&interp->lock);
+        for (csp_lease *lease = interp->leases; p->members[i].in && lease != NULL; lease = lease->next)
+            if (lease->open) /* its message is not touched while the lock is held */
+                count += count_in_message(&lease->msg, chan, side);
+        csp_lock_release(&interp->lock);
+    }
+    return count;
+}
+
+/* Handles in flight that nobody but members could ever get hold of. */
+static uint32_t count_in_flight(picture *p, csp_chan *chan, uint8_t side)
+{
+    if (p->chans == NULL && (p->chans = csp_registry_chans(&p->nchans)) == NULL)
+        return 0; /* no memory: they count as outside */
+    uint32_t count = count_in_leases(p, chan, side);
+    for (uint32_t i = 0; i < p->nchans; i++) {
+        uint32_t n = count_in_channel(p->chans[i], chan, side);
+        if (n > 0 && received_by_members(p, p->chans[i]))
+            count += n;
+    }
+    return count;
+}
+
+static bool can_be_helped(picture *p, wait_case *w)
+{
+    uint8_t side = w->dir == CSP_RECV ? CSP_SEND : CSP_RECV;
+    side_count other = count_side(w->chan, side);
+    if (other.closed || other.total == 0 || w->chan->timer != CSP_NO_TIMER)
+        return true; /* about to wake by itself */
+    uint32_t held = count_handles(p, w->chan, side) + other.inert;
+    return held < other.total && held + count_in_flight(p, w->chan, side) < other.total;
+}
+
+/* Strike out whoever can be helped, until nobody more is.  True if a set remains. */
+static bool shrink(picture *p)
+{
+    bool changed = true, any = false;
+    while (changed) {
+        changed = any = false;
+        for (uint32_t i = 0; i < p->ncases; i++) {
+            member *m = &p->members[p->cases[i].member];
+            if (m->in && can_be_helped(p, &p->cases[i])) {
+                m->in = false;
+                changed = true;
+            }
+            any = any || m->in;
+        }
+    }
+    return any;
+}
+
+/* --- the report --- */
+
+static void name_of(const csp_interp *interp, char *name, size_t size)
+{
+    if (interp->label[0] != '\0')
+        snprintf(name, size, "actor '%s'", interp->label);
+    else if (interp->is_main)
+        snprintf(name, size, "main");
+    else
+        snprintf(name, size, "interpreter %lld", (long long)interp->id);
+}
+
+/* The members that hold the other side of the case. */
+static void list_holders(picture *p, wait_case *w, char *text, size_t size)
+{
+    uint8_t side = w->dir == CSP_RECV ? CSP_SEND : CSP_RECV;
+    size_t used = 0;
+    text[0] = '\0';
+    for (uint32_t i = 0; i < p->nmembers && used + 100 < size; i++) {
+        char name[96];
+        picture one = {.members = &p->members[i], .nmembers = 1};
+        if (!p->members[i].in || count_handles(&one, w->chan, side) == 0)
+            continue;
+        name_of(p->members[i].interp, name, sizeof name);
+        used += (size_t)snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "", name);
+    }
+    if (used == 0)
+        snprintf(text, size, "a message that only they could receive");
+}
+
+static void describe(picture *p, wait_case *w, char text[CSP_REPORT_TEXT])
+{
+    char name[96], holders[160];
+    name_of(p->members[w->member].interp, name, sizeof name);
+    list_holders(p, w, holders, sizeof holders);
+    snprintf(text, CSP_REPORT_TEXT, "%s waits to %s channel %llu%s%.60s%s, whose other side is held by %s", name,
+             w->dir == CSP_RECV ? "receive from" : "send on", (unsigned long long)w->chan->id,
+             w->chan->name != NULL ? " '" : "", w->chan->name != NULL ? w->chan->name : "",
+             w->chan->name != NULL ? "'" : "", holders);
+}
+
+void csp_report_decref(csp_report *report)
+{
+    /* Release our use of it to, and acquire that of, whoever drops the last one. */
+    if (atomic_fetch_sub_explicit(&report->refs, 1, memory_order_acq_rel) == 1)
+        csp_raw_free(report);
+}
+
+void csp_report_say(csp_report *report, uint32_t line, const char *where)
+{
+    csp_lock_acquire(&report->lock);
+    snprintf(report->lines[line].where, CSP_REPORT_TEXT, "%s", where);
+    csp_lock_release(&report->lock);
+    if (atomic_fetch_sub_explicit(&report->missing, 1, memory_order_release) == 1)
+        csp_futex_wake_all(&report->missing);
+}
+
+void csp_report_await(csp_report *report, csp_time deadline)
+{
+    for (;;) {
+        uint32_t missing = atomic_load_explicit(&report->missing, memory_order_acquire);
+        if (missing == 0 || csp_now() >= deadline)
+            return;
+        csp_futex_wait(&report->missing, missing, deadline);
+    }
+}
+
+/* --- breaking off --- */
+
+/* The waiter of the case, claimed, if it is still in that same wait. */
+static csp_waiter *claim_waiter(picture *p, wait_case *w)
+{
+    csp_interp *interp = p->members[w->member].interp;
+    csp_waiter *found = NULL;
+    csp_lock_acquire(&interp->lock);
+    for (csp_waiter *at = interp->parked; at != NULL && found == NULL; at = at->next_parked)
+        if (at == w->waiter && at->serial == w->serial && csp_waiter_claim(at))
+            found = at;
+    csp_lock_release(&interp->lock);
+    return found;
+}
+
+static void break_off(picture *p)
+{
+    csp_report *report = csp_raw_calloc(1, sizeof *report + p->ncases * sizeof *report->lines);
+    csp_waiter **claimed = csp_raw_alloc((p->ncases + 1) * sizeof *claimed);
+    uint32_t n = 0;
+    for (uint32_t i = 0; report != NULL && claimed != NULL && i < p->ncases; i++) {
+        if (!p->members[p->cases[i].member].in)
+            continue;
+        describe(p, &p->cases[i], report->lines[report->nlines].what);
+        csp_waiter *waiter = claim_waiter(p, &p->cases[i]);
+        if (waiter != NULL) { /* else a further case of a select that is claimed already */
+            waiter->status = CSP_DEADLOCK;
+            waiter->fired = NULL;
+            waiter->report = report;
+            waiter->report_line = report->nlines;
+            claimed[n++] = waiter;
+        }
+        report->nlines++;
+    }
+    if (n == 0) {
+        csp_raw_free(report);
+    }
+    else {
+        csp_lock_init(&report->lock, CSP_RANK_POOL, 0);
+        atomic_init(&report->refs, n);
+        atomic_init(&report->missing, n);
+        for (uint32_t i = 0; i < n; i++)
+            csp_waiter_finish(claimed[i]);
+    }
+    csp_raw_free(claimed);
+}
+
+/* A signal may be on its way to the main thread: not before it has waited for a while. */
+static bool too_soon(picture *p)
+{
+    csp_time now = csp_now();
+    for (uint32_t i = 0; i < p->ncases; i++) {
+        wait_case *w = &p->cases[i];
+        if (p->members[w->member].in && w->of_main_thread && now - w->since < CSP_LOOK_MAIN)
+            return true;
+    }
+    return false;
+}
+
+#define TRIES 4
+
+void csp_deadlock_look(void)
+{
+    for (int i = 0; i < TRIES; i++) {
+        picture p;
+        /* Acquire and, below, acquire: if nobody began or ended a wait in between, the picture is of one moment. */
+        uint64_t before = atomic_load_explicit(&csp_wait_moves, memory_order_acquire);
+        bool found = take_picture(&p) && shrink(&p) && !p.failed;
+        bool still = atomic_load_explicit(&csp_wait_moves, memory_order_acquire) == before;
+        if (found && still && !too_soon(&p))
+            break_off(&p);
+        picture_free(&p);
+        if (still)
+            return;
+    }
+}
