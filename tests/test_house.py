@@ -21,7 +21,7 @@ of_the_source = pytest.mark.skipif(
 # --- C: rooms, lowest first.  A room may include its own level and what is below. ---
 
 GROUND = {"mem", "status", "park", "lock"}
-ENGINE = {"msg", "waiter", "queue", "loop", "chan", "select", "interp", "registry", "actor", "actor_table"}
+ENGINE = {"msg", "waiter", "queue", "loop", "chan", "select", "interp", "registry", "deadlock", "actor", "actor_table"}
 CROSSING = {"state", "codec", "flat", "crossing", "encode", "decode", "buffer"}
 LEVELS = [GROUND, ENGINE, CROSSING]  # everything else is the shell
 

@@ -159,8 +159,9 @@ static uint32_t count_in_channel(csp_chan *holder, csp_chan *chan, uint8_t side)
 {
     uint32_t count = 0;
     csp_chan_lock(holder);
-    for (csp_segment *s = holder->buffer.head; s != NULL; s = s->next)
-        for (uint32_t i = s->first; i < s->last; i++)
+    const csp_queue *buffer = &holder->buffer;
+    for (csp_segment *s = buffer->head; s != NULL; s = s->next)
+        for (uint32_t i = s == buffer->head ? buffer->first : 0; i < (s == buffer->tail ? buffer->last : CSP_SEGMENT); i++)
             count += count_in_message(&s->cells[i], chan, side);
     for (csp_case *c = holder->senders_waiting.head; c != NULL; c = c->next)
         count += count_in_message(&c->msg, chan, side);
