@@ -2,6 +2,11 @@
 #include "queue.h"
 
 #include "mem.h"
+#include "park.h"
+
+/* A receiver on another core had the cells last.  If the store of a value had to wait for its line, the channel's unlocking
+ * would wait with it; so a push asks for the line of the value that comes so many after. */
+#define AHEAD 4
 
 static csp_segment *segment_new(csp_queue *queue)
 {
@@ -30,6 +35,8 @@ bool csp_queue_push(csp_queue *queue, csp_msg *msg)
         queue->last = 0;
     }
     csp_msg_move(&tail->cells[queue->last++], msg);
+    if (queue->last + AHEAD < CSP_SEGMENT)
+        csp_prefetch_write(&tail->cells[queue->last + AHEAD]);
     queue->length++;
     return true;
 }
