@@ -196,7 +196,9 @@ static void clear_sends(cases *cs)
 
 static csp_status may_begin(csp_state *state, cases *cs, csp_case **p_fired)
 {
-    for (uint32_t i = 0; i < cs->sel.norder; i++) {
+    /* Relaxed: it changes only while the process has one thread.  Until a fork there is nothing to look for. */
+    bool ever = atomic_load_explicit(&csp_fork_generation, memory_order_relaxed) != 0;
+    for (uint32_t i = 0; ever && i < cs->sel.norder; i++) {
         if (csp_is_forked(cs->sel.order[i]->end)) {
             *p_fired = cs->sel.order[i];
             return CSP_FORKED;
@@ -221,7 +223,9 @@ static csp_status run_cases(csp_state *state, cases *cs, csp_time deadline, csp_
         csp_effects_run(&fx);
         return status == CSP_PENDING ? CSP_TIMEOUT : status;
     }
-    csp_waiter_init(&waiter, csp_waits_here(state), cs->sel.cases, cs->sel.ncases);
+    csp_waiter_init(&waiter, csp_waits_here(state), NULL, 0); /* the cases learn of it if and when they are queued */
+    waiter.cases = cs->sel.cases;
+    waiter.ncases = cs->sel.ncases;
     waiter.deadline = deadline;
     status = csp_select_start(&cs->sel, &waiter, p_fired, &fx);
     random_state = cs->sel.random;
