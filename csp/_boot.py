@@ -61,6 +61,7 @@ def _live(ref: "_ref.ActorRef") -> None:
     else:
         ok, result = _core.run_body(target, args, kwargs)
     _say(_exit(ref, ok, result), returned=ok)
+    _ref.body_ended()
     del result  # an exception: its traceback leads back to this frame, and with it to all that the arguments hold
 
 
@@ -120,6 +121,7 @@ def serve() -> None:
     except (Stopped, Killed):
         pass
     _say(_ref.Exit(ref, "normal"), returned=True)
+    _ref.body_ended()
     _ref.leave()
 
 

@@ -10,6 +10,7 @@ from csp.errors import ActorDied, ActorFailed, ActorStartError, BrokenChannel, D
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Self
 
     from csp._calls import Ask, Call, Cast
@@ -34,6 +35,10 @@ class Exit(tuple):  # type: ignore[type-arg]
         cls, ref: "ActorRef", reason: str, value: object = None, remote: "RemoteError | None" = None
     ) -> "Self":
         return tuple.__new__(cls, (ref, reason, value, remote))
+
+    def __getnewargs__(self) -> "tuple[Any, ...]":
+        """For pickle, when it is part of something that goes by it."""
+        return tuple(self)
 
     @property
     def ref(self) -> "ActorRef":
@@ -311,6 +316,20 @@ def leave() -> None:
     """
     global _context, _home
     _context = _home = None
+
+
+_at_end: "dict[ActorContext | None, list[Callable[[], None]]]" = {}  # what ends with the body of each actor
+
+
+def at_body_end(close: "Callable[[], None]") -> None:
+    """Call it in the thread of the actor whose code runs here, once its body is over and before its children are ended."""
+    _at_end.setdefault(context_here(), []).append(close)
+
+
+def body_ended() -> None:
+    """Called by csp._boot."""
+    for close in reversed(_at_end.pop(context_here(), ())):
+        close()
 
 
 def home() -> "ActorRef | None":

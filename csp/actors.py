@@ -193,10 +193,12 @@ def start(
     name: "str | None" = None,
     isolation: "str | None" = None,
     keep: int = 0,
+    unique_name: "str | None" = None,
 ) -> "tuple[ActorRef, _core.RecvChannel[Any]]":
     """As `spawn`, without the wait: the second yields True once it is up, or the `Exit` of one that never was.
 
-    `keep` says whether another life may follow (`restart`): 0 never, 1 after a failure, 2 always.
+    `keep` says whether another life may follow (`restart`): 0 never, 1 after a failure, 2 always.  `unique_name` is what a name is
+    made from if none is given, instead of the target's own.
     """
     options = _options(target)
     isolation = isolation or options.get("isolation") or "interpreter"
@@ -210,7 +212,7 @@ def start(
     try:
         return _core.spawn_actor(
             _payload(target, args, kwargs),
-            name or str(getattr(target, "__name__", type(target).__name__)),
+            name or unique_name or str(getattr(target, "__name__", type(target).__name__)),
             name is None,
             options.get("trap_stop", False),
             _KINDS[isolation],

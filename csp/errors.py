@@ -16,6 +16,7 @@
     |       +-- ActorStartError                the actor's initialisation failed
     |       +-- ActorFailed                    the actor raised
     |       +-- ActorDied                      the actor ended before it answered
+    |       +-- SupervisorError                a supervisor could not start, gave up, or refuses
     BaseException
     +-- Stopped                                an actor was asked to stop
     +-- Killed                                 an actor is being killed
@@ -137,6 +138,18 @@ class ActorDied(ActorError):
     """The actor has ended: it takes no more messages, and a call that it had not answered never will be."""
 
 
+class SupervisorError(ActorError):
+    """A supervisor could not start its children, gave up on one, or refuses a command.
+
+    `child` is the id of the child that was the cause, `reason` the word for it: how its last life ended (`"failed"`,
+    `"killed"`, ...), or why a command is refused (`"running"`, `"shutdown"`, `"max_children"`, ...).  `__cause__` is the child's
+    own error where that could be had, so a failure that comes up through several supervisors still says where it began.
+    """
+
+    child: "str | None" = None
+    reason: "str | None" = None
+
+
 class RunFailed(CspError, RuntimeError):
     """Code run by `csp.interpreters` raised.  `remote` is the snapshot, `__cause__` the original where it could cross."""
 
@@ -159,6 +172,7 @@ __all__ = [
     "NotShareable",
     "RunFailed",
     "Stopped",
+    "SupervisorError",
     "Timeout",
     "WouldBlock",
 ]

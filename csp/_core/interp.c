@@ -136,6 +136,7 @@ void csp_lease_return(csp_lease *lease, bool attached)
 /* --- waits --- */
 
 _Atomic uint64_t csp_wait_moves;
+_Thread_local bool csp_ignores_stops;
 
 static csp_status check_locked(csp_interp *interp)
 {
@@ -144,6 +145,8 @@ static csp_status check_locked(csp_interp *interp)
     case CSP_STOP_DELIVERED:
         return CSP_OK;
     case CSP_STOP_ASKED:
+        if (csp_ignores_stops)
+            return CSP_OK; /* it is another thread's to take */
         atomic_store_explicit(&interp->cancel, CSP_STOP_DELIVERED, memory_order_relaxed); /* as above */
         return CSP_STOPPED;
     default:
@@ -159,7 +162,10 @@ csp_status csp_interp_check(csp_interp *interp)
     return status;
 }
 
-static bool breaks_waits(csp_cancel cancel) { return cancel != CSP_RUNNING && cancel != CSP_STOP_DELIVERED; }
+static bool breaks_waits(csp_cancel cancel)
+{
+    return cancel > CSP_STOP_DELIVERED || (cancel == CSP_STOP_ASKED && !csp_ignores_stops);
+}
 
 bool csp_interp_enter_wait(csp_interp *interp, csp_waiter *waiter)
 {
@@ -176,6 +182,7 @@ bool csp_interp_enter_wait(csp_interp *interp, csp_waiter *waiter)
         if (waiter->serial == 0)
             waiter->serial = ++interp->waits;
         waiter->parked = true;
+        waiter->ignores_stops = csp_ignores_stops;
         waiter->prev_parked = NULL;
         waiter->next_parked = interp->parked;
         if (interp->parked != NULL)
@@ -206,7 +213,7 @@ static bool break_off_locked(csp_interp *interp, csp_status status, csp_effects 
 {
     bool any = false;
     for (csp_waiter *w = interp->parked; w != NULL; w = w->next_parked) {
-        if (!csp_waiter_claim(w))
+        if ((status == CSP_STOPPED && w->ignores_stops) || !csp_waiter_claim(w))
             continue;
         w->status = status;
         w->fired = NULL;

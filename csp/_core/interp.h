@@ -55,6 +55,10 @@ void csp_interp_decref(csp_interp *interp);
  * next one to begin; CSP_KILL_ASKED and CSP_FENCED end all waits, now and later, with CSP_KILLED.  Never goes back. */
 void csp_interp_cancel(csp_interp *interp, csp_cancel how);
 
+/* This thread serves the others of its interpreter (it drives a supervisor): a stop does not break off its waits, nor is the
+ * stop consumed by it.  A kill does.  Process-wide in kind, one a thread. */
+extern _Thread_local bool csp_ignores_stops;
+
 /* What a wait about to begin must answer: CSP_OK, CSP_STOPPED (consumed by this call) or CSP_KILLED. */
 csp_status csp_interp_check(csp_interp *interp);
 

@@ -576,6 +576,12 @@ static PyObject *await_message(PyObject *module, PyObject *begin)
     return PyBool_FromLong(asked);
 }
 
+static PyObject *ignore_stops(PyObject *module, PyObject *unused)
+{
+    csp_ignores_stops = true;
+    Py_RETURN_NONE;
+}
+
 static PyObject *interpreter_id(PyObject *module, PyObject *unused)
 {
     return PyLong_FromLongLong(PyInterpreterState_GetID(PyInterpreterState_Get()));
@@ -674,6 +680,8 @@ PyMethodDef csp_interp_functions[] = {
      PyDoc_STR("Was a stop or kill asked?  The stop is delivered by that: channel operations work afterwards.")},
     {"await_message", await_message, METH_O,
      PyDoc_STR("await_message(begin) -> bool\n\nA class actor begins or ends its wait for a message; True: it was asked to stop.")},
+    {"ignore_stops", ignore_stops, METH_NOARGS,
+     PyDoc_STR("A stop of the actor does not break off the waits of this thread, which serves the others.")},
     {"interpreter_id", interpreter_id, METH_NOARGS, PyDoc_STR("CPython's number of this interpreter.")},
     {"boot_exit", boot_exit, METH_VARARGS,
      PyDoc_STR("boot_exit(exit, returned, failed)\n\nKeep the Exit, to be announced once the interpreter has ended.")},

@@ -66,6 +66,7 @@ struct csp_waiter {
     csp_waiter *next_wake;   /* owner: the claimer, in its list of wake-ups to do */
     struct csp_loop *loop;   /* immutable: NULL for a thread */
     bool parked;             /* guarded by interp->lock: on that list */
+    bool ignores_stops;      /* guarded by interp->lock: set while on that list */
     uint32_t report_line;    /* with CSP_DEADLOCK: our line in it */
     struct csp_report *report; /* with CSP_DEADLOCK, counted: written by the claimer before finish */
     uint64_t serial;         /* guarded by interp->lock: which wait of the interpreter; 0 before it sleeps */

@@ -1,4 +1,6 @@
 /* The record of an interpreter: stop and kill, its death, fork. */
+#include <pthread.h>
+
 #include "harness.h"
 
 #include <sched.h>
@@ -67,6 +69,31 @@ TEST(stop_is_delivered_once)
     csp_interp_cancel(i, CSP_STOP_ASKED); /* asked again: nothing new */
     CHECK_EQ(recv_int(p.in, NULL, 2 * MS), CSP_TIMEOUT); /* in a finally block, waits work again */
     CHECK_EQ(csp_interp_check(i), CSP_OK);
+    pair_free(p);
+    csp_interp_decref(i);
+}
+
+static void *recv_ignoring_stops(void *arg)
+{
+    csp_ignores_stops = true; /* this thread's: it ends with the test */
+    csp_end *in = arg;
+    int64_t value = 0;
+    CHECK_EQ(csp_interp_check(in->interp), CSP_OK);
+    CHECK_EQ(recv_int(in, &value, FOREVER), CSP_OK);
+    return NULL;
+}
+
+TEST(stop_passes_over_a_thread_that_ignores_it)
+{
+    csp_interp *i = interp_new();
+    pair p = pair_with(0, CSP_BLOCK, NULL, i);
+    pthread_t thread;
+    pthread_create(&thread, NULL, recv_ignoring_stops, p.in);
+    wait_asleep(i);
+    csp_interp_cancel(i, CSP_STOP_ASKED);
+    CHECK_EQ(csp_interp_check(i), CSP_STOPPED); /* still to be had, by a thread that does not */
+    CHECK_EQ(send_int(p.out, 1, FOREVER), CSP_OK);
+    pthread_join(thread, NULL);
     pair_free(p);
     csp_interp_decref(i);
 }
