@@ -36,6 +36,7 @@ _WEIGHT = {None: -1, START: 0, GROUP: 1, TERMINATE: 2, END: 3}
 
 FAILURES = ("failed", "killed", "watchdog")
 KILL_GRACE = 1.0  # seconds that a kill gets before the actor is quarantined
+HURRY = 1.0  # seconds that a child has left once the stop is hurried
 
 
 class Rules(NamedTuple):
@@ -53,13 +54,13 @@ class Action(NamedTuple):
     """What the driver is to do.
 
     To a child: "start" it, in another life of the one that is kept, or anew; ask it to "stop" or "kill" it (`detail`: will it come
-    back?  None: as said before); "quarantine" it; "release" it: no life follows this one, or the last, so its name and mailbox go.
+    back?  None: as said before); "hurry" it, a supervisor; "quarantine" it; "release" it: no life follows this one, or the last, so its name and mailbox go.
     To the caller of a command: "answer" (`detail`: the value or the exception; `token`: which command).  To whoever listens:
     "event" (`detail`: started, exited, restarted or gave_up; `token`: the exit).  Of the supervisor itself: it is "up", or "down"
     (`detail`: None or the `Failure`).
     """
 
-    what: Literal["start", "stop", "kill", "quarantine", "release", "answer", "event", "up", "down"]
+    what: Literal["start", "stop", "hurry", "kill", "quarantine", "release", "answer", "event", "up", "down"]
     child: "Child | None" = None
     detail: Any = None
     token: Any = None
@@ -185,6 +186,18 @@ class Machine:
             self.final = True
             for child in self.children:
                 self._do("release", child)
+
+    def hurry(self, now: float) -> None:
+        """As `stop`, but all at once, and each has no more than a second left."""
+        self.stop(now)
+        for child in self.children:
+            if not child.alive:
+                continue
+            self._stop_child(child, END, now)
+            if child.state == STOPPING:
+                child.due = now + HURRY if child.due is None else min(child.due, now + HURRY)
+            if child.spec.supervisor is not None:
+                self._do("hurry", child)
 
     def kill(self, now: float) -> None:
         """As `stop`, but all at once and without patience."""

@@ -248,8 +248,8 @@ class Tree:
             self._release(node)
         elif what == "stop":
             node.machine.stop(now, final=not kept)
-        elif what == "kill":
-            node.machine.kill(now)
+        elif what in ("hurry", "kill"):
+            getattr(node.machine, what)(now)
         self._settle(node)
 
     def _release(self, node: Node) -> None:
@@ -359,7 +359,7 @@ class Tree:
             self._starting.append(reply)
             if self.root.up:
                 self._answer_starting((True, None))
-        elif what in ("stop", "kill"):
+        elif what in ("stop", "hurry", "kill"):
             self._stop_asked = True
             getattr(self.root.machine, what)(now)
             self._settle(self.root)

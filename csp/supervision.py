@@ -252,12 +252,19 @@ class Supervisor:
     def run(self) -> None:
         """Start, wait for SIGINT or SIGTERM, or for the tree's own end, and stop it; the program's main function.
 
-        A second signal kills what is left.  The signal handlers are restored.  Raises `SupervisorError` as `start` and
-        `wait` do.  Outside the main thread no signals are waited for.
+        - The first signal stops the children in order, each within its `shutdown`.  A second one hurries that: all are asked at
+          once, and killed after a second; then `run` raises `SystemExit` with 128 + the number of that signal.  A third one ends
+          the process at once with that status.
+        - If the tree fails, or cannot be started, `SupervisorError` is raised, as by `wait` and `start`.
+        - The signal handlers are restored.  SIGINT stays ignored where it was.  Outside the main thread no signals are waited for.
+        - A service manager that set NOTIFY_SOCKET (systemd with `Type=notify`) is told when all are up, when the tree stops, and, if
+          it set WATCHDOG_USEC, that the tree still answers.
         """
-        from csp._signals import run
+        from csp._runner import run
 
-        run(self)
+        hurried = run(self)
+        if hurried is not None:
+            raise SystemExit(128 + hurried)
 
     def __enter__(self) -> Self:
         self.start()

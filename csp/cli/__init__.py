@@ -33,7 +33,7 @@ def make_parser() -> "argparse.ArgumentParser":
     import argparse
 
     import csp
-    from csp.cli import demo, doctor
+    from csp.cli import demo, doctor, run
 
     parser = argparse.ArgumentParser(
         prog="csp",
@@ -45,4 +45,5 @@ def make_parser() -> "argparse.ArgumentParser":
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     demo.add_to(commands)
     doctor.add_to(commands)
+    run.add_to(commands)
     return parser
