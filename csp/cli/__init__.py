@@ -1,7 +1,7 @@
-"""The command line: `csp demo`, `csp doctor`.  Never imported by `import csp`.
+"""The command line: `csp run`, `csp tree`, `csp demo`, `csp doctor`.  Never imported by `import csp`.
 
 Exit status: 0, all went well; 1, something failed and the output says what; 2, a bad argument, named in the message;
-130, interrupted by Ctrl-C.
+75, the tree that `csp run` ran has failed; 130, interrupted by Ctrl-C.
 """
 
 import sys
@@ -38,7 +38,7 @@ def make_parser() -> "argparse.ArgumentParser":
     parser = argparse.ArgumentParser(
         prog="csp",
         description="CSP channels, select and actors, each in its own subinterpreter with its own GIL.",
-        epilog="'csp COMMAND --help' says more of a command.  Exit status: 0 well, 1 something failed, 2 bad arguments, 130 interrupted.",
+        epilog="'csp COMMAND --help' says more of a command.  Exit status: 0 well, 1 something failed, 2 bad arguments, 75 a tree failed, 130 interrupted.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"csp {csp.__version__}")
