@@ -165,6 +165,7 @@ _Case = (
 
 @final
 class Selected(tuple[Any, Any]):
+    def __new__(cls, channel: Any, value: Any, index: int) -> Self: ...
     @property
     def channel(self) -> Any: ...
     @property

@@ -197,11 +197,19 @@ static void uncount_locked(csp_end *end, uint8_t sides, csp_msg *cause, csp_effe
     }
 }
 
+/* After the flag is set: who sees the count sees the flag (acquire in select's has_closed). */
+static void count_close(csp_end *end)
+{
+    if (end->interp != NULL)
+        atomic_fetch_add_explicit(&end->interp->closes, 1, memory_order_release);
+}
+
 void csp_end_close_because(csp_end *end, csp_msg *cause, csp_effects *fx)
 {
     csp_chan *chan = end->chan;
     csp_chan_lock(chan);
     atomic_store_explicit(&end->closed, true, memory_order_relaxed); /* the lock orders it */
+    count_close(end);
     if (end->dir & CSP_SEND)
         fire_end(&chan->senders_waiting, end, fx);
     if (end->dir & CSP_RECV)
@@ -270,8 +278,10 @@ bool csp_chan_close(csp_chan *chan, csp_end *end, csp_msg *cause, csp_effects *f
 {
     csp_chan_lock(chan);
     bool first = !chan->closed;
-    if (end != NULL)
+    if (end != NULL) {
         atomic_store_explicit(&end->closed, true, memory_order_relaxed); /* the lock orders it */
+        count_close(end);
+    }
     if (first) {
         chan->closed = true;
         if (cause != NULL && cause->kind != CSP_MSG_EMPTY && chan->cause.kind == CSP_MSG_EMPTY)

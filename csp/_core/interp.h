@@ -28,6 +28,7 @@ typedef struct csp_interp {
     int64_t id;                  /* immutable: CPython's id of the interpreter */
     _Atomic uint32_t refs;       /* acquire-release in decref */
     _Atomic uint32_t cancel;     /* csp_cancel; written under lock, read without by waits about to sleep or spinning */
+    _Atomic uint32_t closes;     /* handles closed by their own side; release in count_close / acquire in has_closed */
     bool is_main;                /* immutable */
     _Atomic bool has_exit_cause; /* set under lock; relaxed look outside it: saves the lock while the interpreter lives */
     bool swallow_stop;           /* guarded by lock: trap_stop, a stop only fires the `stopping` channel */

@@ -20,6 +20,7 @@ typedef struct {
 typedef struct {
     csp_case cases[ON_STACK];
     csp_case *order[ON_STACK];
+    csp_look looks[ON_STACK];
     PyObject *objects[3 * ON_STACK];
 } stack_room;
 
@@ -33,10 +34,11 @@ static int cases_reserve(cases *cs, Py_ssize_t n, stack_room *room)
     if (room != NULL && n <= ON_STACK) {
         cs->sel.cases = room->cases;
         cs->sel.order = room->order;
+        cs->sel.looks = room->looks;
         cs->objects = room->objects;
     }
     else {
-        size_t each = sizeof(csp_case) + sizeof(csp_case *) + 3 * sizeof(PyObject *);
+        size_t each = sizeof(csp_case) + sizeof(csp_look) + sizeof(csp_case *) + 3 * sizeof(PyObject *);
         unsigned char *memory = (size_t)n >= UINT32_MAX ? NULL : csp_raw_alloc((size_t)n * each);
         if (memory == NULL) {
             PyErr_NoMemory();
@@ -44,7 +46,8 @@ static int cases_reserve(cases *cs, Py_ssize_t n, stack_room *room)
         }
         cs->memory = memory;
         cs->sel.cases = (csp_case *)memory;
-        cs->sel.order = (csp_case **)(cs->sel.cases + n);
+        cs->sel.looks = (csp_look *)(cs->sel.cases + n);
+        cs->sel.order = (csp_case **)(cs->sel.looks + n);
         cs->objects = (PyObject **)(cs->sel.order + n);
     }
     cs->handles = cs->objects + n;
@@ -165,14 +168,12 @@ static int cases_from(csp_state *state, cases *cs, PyObject *list, stack_room *r
 
 /* --- the select --- */
 
-/* One random state a thread; any seed will do. */
-static _Thread_local uint32_t random_state;
-
-static uint32_t seed(void)
+/* Any seed will do.  One state an interpreter: without a GIL two threads may draw the same number, which harms nobody. */
+static uint32_t seed(csp_state *state)
 {
-    if (random_state == 0)
-        random_state = (uint32_t)((uintptr_t)&random_state >> 4) ^ (uint32_t)csp_now() ^ 0x9E3779B9u;
-    return random_state;
+    if (state->random == 0)
+        state->random = (uint32_t)((uintptr_t)state >> 4) ^ (uint32_t)csp_now() ^ 0x9E3779B9u;
+    return state->random;
 }
 
 /* Send values are encoded on entry, all of them, chosen or not (as Go evaluates them). */
@@ -216,10 +217,10 @@ static csp_status run_cases(csp_state *state, cases *cs, csp_time deadline, csp_
     if (status != CSP_OK)
         return status;
     csp_effects_init(&fx);
-    cs->sel.random = seed();
+    cs->sel.random = seed(state);
     if (deadline == CSP_POLL) {
         status = csp_select_try(&cs->sel, p_fired, &fx);
-        random_state = cs->sel.random;
+        state->random = cs->sel.random;
         csp_effects_run(&fx);
         return status == CSP_PENDING ? CSP_TIMEOUT : status;
     }
@@ -228,7 +229,7 @@ static csp_status run_cases(csp_state *state, cases *cs, csp_time deadline, csp_
     waiter.ncases = cs->sel.ncases;
     waiter.deadline = deadline;
     status = csp_select_start(&cs->sel, &waiter, p_fired, &fx);
-    random_state = cs->sel.random;
+    state->random = cs->sel.random;
     csp_effects_run(&fx);
     if (status != CSP_PENDING)
         return status;
@@ -239,19 +240,26 @@ static csp_status run_cases(csp_state *state, cases *cs, csp_time deadline, csp_
     return status;
 }
 
+/* A tuple of two with the index behind them: as a struct sequence has its hidden fields, but made in a third of the time. */
+#define INDEX_ITEM 2
+
 static PyObject *selected(csp_state *state, PyObject *object, PyObject *value, Py_ssize_t index)
 {
     PyObject *number = PyLong_FromSsize_t(index);
-    PyObject *result = number == NULL || value == NULL ? NULL : PyStructSequence_New(state->selected_type);
-    if (result == NULL) {
+    PyTupleObject *self = number == NULL || value == NULL
+                              ? NULL
+                              : PyObject_GC_NewVar(PyTupleObject, state->selected_type, INDEX_ITEM + 1);
+    if (self == NULL) {
         Py_XDECREF(number);
         Py_XDECREF(value);
         return NULL;
     }
-    PyStructSequence_SetItem(result, 0, Py_NewRef(object));
-    PyStructSequence_SetItem(result, 1, value);
-    PyStructSequence_SetItem(result, 2, number);
-    return result;
+    self->ob_item[0] = Py_NewRef(object);
+    self->ob_item[1] = value;
+    self->ob_item[INDEX_ITEM] = number;
+    Py_SET_SIZE(self, INDEX_ITEM); /* what is seen of it */
+    PyObject_GC_Track(self);
+    return (PyObject *)self;
 }
 
 /* The case is an object that offers its channel: what it makes of the value, or of the end of the channel, by its method
@@ -314,21 +322,50 @@ static PyObject *select_cases(csp_state *state, cases *cs, csp_time deadline)
     return result;
 }
 
-static PyObject *do_select(PyObject *module, PyObject *args, PyObject *kwargs)
+/* timeout= and priority=, and `cases=` if `p_cases` is there.  -1 with an exception set. */
+static int parse_options(PyObject *const *args, PyObject *kwnames, PyObject **p_cases, csp_time *p_deadline,
+                         bool *p_priority)
+{
+    Py_ssize_t n = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    for (Py_ssize_t k = 0; k < n; k++) {
+        PyObject *key = PyTuple_GET_ITEM(kwnames, k);
+        if (PyUnicode_EqualToUTF8(key, "timeout")) {
+            if (csp_parse_timeout(args[k], p_deadline) < 0)
+                return -1;
+        }
+        else if (PyUnicode_EqualToUTF8(key, "priority")) {
+            int priority = PyObject_IsTrue(args[k]);
+            if (priority < 0)
+                return -1;
+            *p_priority = priority != 0;
+        }
+        else if (p_cases != NULL && *p_cases == NULL && PyUnicode_EqualToUTF8(key, "cases"))
+            *p_cases = args[k];
+        else {
+            PyErr_Format(PyExc_TypeError, "select() got an unexpected keyword argument '%U'", key);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static PyObject *do_select(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     csp_state *state = csp_state_of_module(module);
-    static char *names[] = {"cases", "timeout", "priority", NULL};
-    PyObject *list, *timeout = NULL;
-    int priority = 0;
-    csp_time deadline;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$Op:select", names, &list, &timeout, &priority) ||
-        csp_parse_timeout(timeout, &deadline) < 0)
+    PyObject *list = nargs > 0 ? args[0] : NULL;
+    csp_time deadline = CSP_NEVER;
+    bool priority = false;
+    if (nargs > 1)
+        return PyErr_Format(PyExc_TypeError, "select() takes 1 positional argument (%zd given)", nargs);
+    if (parse_options(args + nargs, kwnames, &list, &deadline, &priority) < 0)
         return NULL;
+    if (list == NULL)
+        return PyErr_Format(PyExc_TypeError, "select() missing required argument 'cases'");
     stack_room room;
     cases cs;
     if (cases_from(state, &cs, list, &room) < 0)
         return NULL;
-    cs.sel.priority = priority != 0;
+    cs.sel.priority = priority;
     PyObject *result = select_cases(state, &cs, deadline);
     cases_release(&cs);
     return result;
@@ -409,29 +446,17 @@ static bool selector_take(selector_object *self)
 static PyObject *selector_select(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     selector_object *self = (selector_object *)object;
-    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
-    int priority = 0;
+    bool priority = false;
     csp_time deadline = CSP_NEVER;
     if (nargs > 0)
         return PyErr_Format(PyExc_TypeError, "select() takes keyword arguments only");
-    for (Py_ssize_t k = 0; k < nkw; k++) {
-        PyObject *key = PyTuple_GET_ITEM(kwnames, k);
-        if (PyUnicode_EqualToUTF8(key, "timeout")) {
-            if (csp_parse_timeout(args[k], &deadline) < 0)
-                return NULL;
-        }
-        else if (PyUnicode_EqualToUTF8(key, "priority")) {
-            if ((priority = PyObject_IsTrue(args[k])) < 0)
-                return NULL;
-        }
-        else
-            return PyErr_Format(PyExc_TypeError, "select() got an unexpected keyword argument '%U'", key);
-    }
+    if (parse_options(args, kwnames, NULL, &deadline, &priority) < 0)
+        return NULL;
     if (!selector_take(self)) {
         PyErr_SetString(PyExc_RuntimeError, "this Selector is selecting already: use one a thread");
         return NULL;
     }
-    self->cs.sel.priority = priority != 0;
+    self->cs.sel.priority = priority;
     PyObject *result = select_cases(self->state, &self->cs, deadline);
     self->busy = false;
     return result;
@@ -463,16 +488,74 @@ static PyType_Spec selector_spec = {"csp.Selector", sizeof(selector_object), 0,
 
 /* --- Selected --- */
 
-static PyStructSequence_Field selected_fields[] = {
-    {"channel", "the very object that was passed as the channel; None after a timeout"},
-    {"value", "what was received; None for a send and after a timeout"},
-    {"index", "the position of the case; -1 after a timeout"},
+static void selected_dealloc(PyObject *object)
+{
+    PyTupleObject *self = (PyTupleObject *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    for (int i = 0; i <= INDEX_ITEM; i++)
+        Py_XDECREF(self->ob_item[i]);
+    PyObject_GC_Del(object);
+    Py_DECREF(type);
+}
+
+static int selected_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(object));
+    for (int i = 0; i < INDEX_ITEM; i++)
+        Py_VISIT(((PyTupleObject *)object)->ob_item[i]);
+    return 0;
+}
+
+static PyObject *selected_item(PyObject *object, void *i) { return Py_NewRef(((PyTupleObject *)object)->ob_item[(intptr_t)i]); }
+
+static int selected_bool(PyObject *object) { return ((PyTupleObject *)object)->ob_item[0] != Py_None; }
+
+static PyObject *selected_repr(PyObject *object)
+{
+    PyObject **items = ((PyTupleObject *)object)->ob_item;
+    return PyUnicode_FromFormat("csp.Selected(channel=%R, value=%R, index=%R)", items[0], items[1], items[INDEX_ITEM]);
+}
+
+static PyObject *selected_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"channel", "value", "index", NULL};
+    PyObject *object, *value;
+    Py_ssize_t index;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOn:Selected", names, &object, &value, &index))
+        return NULL;
+    return selected(csp_state_of_type(type), object, Py_NewRef(value), index);
+}
+
+static PyObject *selected_reduce(PyObject *object, PyObject *unused)
+{
+    PyObject **items = ((PyTupleObject *)object)->ob_item;
+    return Py_BuildValue("(O(OOO))", (PyObject *)Py_TYPE(object), items[0], items[1], items[INDEX_ITEM]);
+}
+
+static PyMethodDef selected_methods[] = {
+    {"__reduce__", selected_reduce, METH_NOARGS, PyDoc_STR("Made again from its three parts.")},
     {NULL},
 };
-static PyStructSequence_Desc selected_desc = {
-    "csp.Selected", "The case that fired: a tuple (channel, value), with .index.  False after a timeout.", selected_fields, 2};
 
-static int selected_bool(PyObject *self) { return PyStructSequence_GetItem(self, 0) != Py_None; }
+static PyGetSetDef selected_getset[] = {
+    {"channel", selected_item, NULL, PyDoc_STR("The very object that was passed as the channel; None after a timeout."), (void *)0},
+    {"value", selected_item, NULL, PyDoc_STR("What was received; None for a send and after a timeout."), (void *)1},
+    {"index", selected_item, NULL, PyDoc_STR("The position of the case; -1 after a timeout."), (void *)INDEX_ITEM},
+    {NULL},
+};
+
+static PyType_Slot selected_slots[] = {
+    {Py_tp_doc, (void *)"The case that fired: a tuple (channel, value), with .index.  False after a timeout."},
+    {Py_tp_dealloc, selected_dealloc}, {Py_tp_traverse, selected_traverse}, {Py_tp_repr, selected_repr},
+    {Py_tp_new, selected_new},
+    {Py_tp_methods, selected_methods}, {Py_tp_getset, selected_getset},     {Py_nb_bool, selected_bool},
+    {0, NULL},
+};
+
+static PyType_Spec selected_spec = {
+    "csp.Selected", 0, 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE, selected_slots};
 
 PyDoc_STRVAR(select_doc,
              "select(cases, *, timeout=None, priority=False)\n--\n\n"
@@ -491,16 +574,16 @@ PyDoc_STRVAR(select_doc,
              "After Go's select (runtime/select.go).");
 
 PyMethodDef csp_select_functions[] = {
-    {"select", (PyCFunction)(void (*)(void))do_select, METH_VARARGS | METH_KEYWORDS, select_doc},
+    {"select", (PyCFunction)(void (*)(void))do_select, METH_FASTCALL | METH_KEYWORDS, select_doc},
     {NULL},
 };
 
 int csp_add_select_types(PyObject *module, csp_state *state)
 {
-    state->selected_type = PyStructSequence_NewType(&selected_desc);
+    state->selected_type =
+        (PyTypeObject *)PyType_FromModuleAndSpec(module, &selected_spec, (PyObject *)&PyTuple_Type);
     if (state->selected_type == NULL)
         return -1;
-    state->selected_type->tp_as_number->nb_bool = selected_bool; /* a heap type has its own table */
     state->selector_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &selector_spec, NULL);
     if (state->selector_type == NULL || PyModule_AddType(module, state->selected_type) < 0)
         return -1;

@@ -1,6 +1,8 @@
 /* Select: a first look without locks, the locked poll, enqueue, dequeue. */
 #include "select.h"
 
+#include "interp.h"
+
 #include <stdlib.h>
 
 /* --- order and choice --- */
@@ -15,8 +17,11 @@ void csp_select_prepare(csp_select *sel)
 {
     uint32_t n = 0;
     sel->has_timers = sel->has_buffers = false;
+    sel->has_closed = true; /* not known yet */
+    sel->closes = 0;
     for (uint32_t i = 0; i < sel->ncases; i++) {
         csp_case *c = &sel->cases[i];
+        sel->looks[i] = (csp_look){c->chan, c->dir};
         if (c->chan == NULL)
             continue;
         if (c->chan->timer != CSP_NO_TIMER)
@@ -67,15 +72,39 @@ static bool looks_ready(csp_case *c, csp_time *p_now)
     return csp_chan_due(chan) <= *p_now;
 }
 
+/* Closed handles are rare, and to look at each costs a cache line: look again only when the interpreter closed some. */
+static bool has_closed(csp_select *sel)
+{
+    struct csp_interp *interp = sel->norder > 0 && sel->order[0]->end != NULL ? sel->order[0]->end->interp : NULL;
+    if (interp == NULL)
+        return true; /* not known: look at each */
+    /* Acquire: pairs with the release in count_close, so that the flags it counts are seen. */
+    uint32_t closes = 1 + atomic_load_explicit(&interp->closes, memory_order_acquire);
+    if (closes != sel->closes) {
+        sel->closes = closes;
+        sel->has_closed = false;
+        for (uint32_t i = 0; i < sel->norder; i++)
+            if (sel->order[i]->end != NULL && atomic_load_explicit(&sel->order[i]->end->closed, memory_order_relaxed))
+                sel->has_closed = true; /* relaxed: see above; it is looked at again under the lock */
+    }
+    return sel->has_closed;
+}
+
 /* One of the cases that look ready: the first, or one at random with equal chances; NULL if none does. */
 static csp_case *choose(csp_select *sel)
 {
     csp_case *chosen = NULL;
     csp_time now = 0;
     uint32_t ready = 0;
+    bool hints_only = !sel->has_timers && !has_closed(sel);
     for (uint32_t i = 0; i < sel->ncases; i++) {
+        csp_look look = sel->looks[i];
         csp_case *c = &sel->cases[i];
-        if (c->chan == NULL || !looks_ready(c, &now))
+        if (look.chan == NULL)
+            continue;
+        /* Relaxed: as in looks_ready. */
+        if (!(atomic_load_explicit(&look.chan->hint, memory_order_relaxed) & look.dir) &&
+            (hints_only || !looks_ready(c, &now)))
             continue;
         if (sel->priority)
             return c;

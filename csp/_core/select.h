@@ -12,11 +12,20 @@
 
 #include "chan.h"
 
+/* What the first look at a case needs, packed: a select over many channels reads little else. */
+typedef struct {
+    csp_chan *chan; /* NULL: disabled */
+    uint32_t dir;
+} csp_look;
+
 typedef struct {
     csp_case *cases;     /* caller's; chan NULL: disabled.  At least one enabled, or nothing ever fires */
     uint32_t ncases;
     csp_case **order;    /* caller's room for ncases pointers: lock order, filled by csp_select_prepare */
+    csp_look *looks;     /* caller's room for ncases, filled by csp_select_prepare */
     uint32_t norder;     /* enabled cases in it */
+    uint32_t closes;     /* the interpreter's count of closed handles when `has_closed` was found out */
+    bool has_closed;     /* some case's handle was closed by its own side */
     bool priority;       /* first ready in order, instead of one at random */
     bool has_timers, has_buffers; /* filled by csp_select_prepare: among the enabled cases */
     uint32_t random;     /* state of the choice; any seed */

@@ -33,6 +33,7 @@ typedef struct csp_state {
     PyTypeObject *actor_type;        /* handle on a csp_actor: ActorRef's C base */
     PyTypeObject *ref_type;          /* csp.ActorRef, set by csp.actors; NULL until then */
     PyTypeObject *record_types[CSP_NRECORDS]; /* tuple subclasses that cross natively, set from Python; else NULL */
+    uint32_t random;                 /* of select's choice; any value, races are harmless */
     PyObject *pickling;              /* csp._pickling, imported on first need; NULL until then */
     PyObject *key_cache[CSP_KEY_CACHE]; /* str or NULL; decode.c */
     PyObject *str_index, *str_channel, *str_cause, *str_sent, *str_case; /* interned names; str_case: "__csp_case__" */

@@ -258,10 +258,12 @@ static int select_in(csp_interp *interp, csp_case *cases, uint32_t n, csp_time t
 {
     static _Atomic uint32_t turn;
     csp_case *order[64], *fired = NULL;
+    csp_look looks[64];
     csp_waiter waiter;
     csp_effects fx;
     uint64_t random = test_seed() + atomic_fetch_add(&turn, 1);
-    csp_select sel = {cases, n, order, 0, priority, false, false, random_next(&random)};
+    csp_select sel = {.cases = cases, .ncases = n, .order = order, .looks = looks, .priority = priority,
+                      .random = random_next(&random)};
     CHECK(n <= 64);
     csp_effects_init(&fx);
     csp_waiter_init(&waiter, interp, cases, n);
