@@ -634,7 +634,8 @@ TEST(a_wait_that_fired_elsewhere_is_not_counted_as_waiting)
     csp_case cases[2] = {case_recv(p.in), case_recv(q.in)}, *order[2], *fired;
     csp_effects fx;
     csp_effects_init(&fx);
-    csp_select sel = {cases, 2, order, 0, false, false, false, 1};
+    csp_look looks[sizeof order / sizeof *order];
+    csp_select sel = {.cases = cases, .ncases = 2, .order = order, .looks = looks, .random = 1};
     csp_waiter_init(&waiter, NULL, cases, 2);
     csp_select_prepare(&sel);
     CHECK_EQ(csp_select_start(&sel, &waiter, &fired, &fx), CSP_PENDING);

@@ -564,7 +564,8 @@ TEST(many_channels_are_locked_in_one_order_whatever_the_order_of_cases)
         up[i] = case_recv(p[i].in);
         down[i] = case_recv(p[N - 1 - i].in);
     }
-    csp_select sel = {down, N, order, 0, false, false, false, 1};
+    csp_look looks[sizeof order / sizeof *order];
+    csp_select sel = {.cases = down, .ncases = N, .order = order, .looks = looks, .random = 1};
     csp_select_prepare(&sel);
     CHECK_EQ(sel.norder, N);
     for (int i = 1; i < N; i++)

@@ -151,7 +151,8 @@ TEST(select_due_is_the_earliest_of_its_timers)
     csp_end *a = timer_end(CSP_AFTER, now + 9, 0), *b = timer_end(CSP_TICK, now + 5, 7);
     pair p = pair_new(0);
     csp_case cases[3] = {case_recv(a), case_recv(p.in), case_recv(b)}, *order[3];
-    csp_select sel = {cases, 3, order, 0, false, false, false, 1};
+    csp_look looks[sizeof order / sizeof *order];
+    csp_select sel = {.cases = cases, .ncases = 3, .order = order, .looks = looks, .random = 1};
     csp_select_prepare(&sel);
     CHECK_EQ(csp_select_due(&sel), now + 5);
     cases[2].chan = cases[0].chan = NULL;

@@ -242,8 +242,9 @@ def test_closing_with_a_cause() -> None:
 def test_spawning() -> None:
     """A spawn that runs out of memory here has started nothing, or is taken down again."""
     channel = csp.Channel(1)
-    csp.spawn(wait_for_end, channel.receiver, TEXT).kill()
     before, failures = census(), 0
+    csp.spawn(wait_for_end, channel.receiver, TEXT).kill()
+    csp.testing.wait_until(lambda: census() == before, what=f"the first one gone: {before}")
     for number in range(1, MOST):
         ref = None
         _core.fail_allocation(number)

@@ -168,7 +168,8 @@ static void select_over(const char *name, int n)
     }
     bench b = {.out = p[n / 2].out};
     task *t = spawn(source, &b);
-    csp_select sel = {cases, (uint32_t)n, order, 0, false, false, false, 1};
+    csp_look looks[sizeof order / sizeof *order];
+    csp_select sel = {.cases = cases, .ncases = (uint32_t)n, .order = order, .looks = looks, .random = 1};
     csp_select_prepare(&sel);
     int64_t done = 0;
     csp_time began = csp_now();
