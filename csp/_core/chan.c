@@ -121,7 +121,7 @@ static csp_case *claim_first(csp_waitq *queue)
 {
     csp_case *c;
     while ((c = queue->head) != NULL) {
-        csp_prefetch_write(c); /* another core's until now */
+        csp_case_prefetch(c);
         csp_waitq_remove(queue, c);
         if (csp_waiter_claim(c->waiter))
             return c;
