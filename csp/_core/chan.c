@@ -177,6 +177,20 @@ csp_end *csp_end_new(csp_chan *chan, uint8_t dir, struct csp_interp *interp)
     return end;
 }
 
+/* One less who could complete these waits: one of them that has looked for a deadlock in vain is to look again.  Rare, so
+ * that its wake-up under the lock does not matter; and the waiter cannot go away meanwhile. */
+static void ask_to_look(csp_waitq *queue)
+{
+    for (csp_case *c = queue->head; c != NULL; c = c->next) {
+        csp_waiter *waiter = c->waiter;
+        if (!waiter->forever || !csp_waiter_looked(waiter))
+            continue;
+        atomic_store_explicit(&waiter->looked, false, memory_order_relaxed); /* see the field */
+        csp_futex_wake(&waiter->outcome);
+        return;
+    }
+}
+
 /* The end no longer counts for `sides`; `cause` says why if it was the last sender (moved then). */
 static void uncount_locked(csp_end *end, uint8_t sides, csp_msg *cause, csp_effects *fx)
 {
@@ -189,12 +203,16 @@ static void uncount_locked(csp_end *end, uint8_t sides, csp_msg *cause, csp_effe
             csp_msg_move(&chan->cause, cause);
         fire_all(&chan->receivers_waiting, CSP_END, fx);
     }
+    else if (sides & CSP_SEND)
+        ask_to_look(&chan->receivers_waiting);
     if ((sides & CSP_RECV) && --chan->receivers == 0) {
         fire_all(&chan->senders_waiting, CSP_BROKEN, fx);
         chan->counts.discarded += chan->buffer.length;
         csp_effects_add_values(fx, csp_queue_detach(&chan->buffer)); /* no receiver can ever come again */
         buffer_changed(chan);
     }
+    else if (sides & CSP_RECV)
+        ask_to_look(&chan->senders_waiting);
 }
 
 /* After the flag is set: who sees the count sees the flag (acquire in select's has_closed). */

@@ -253,7 +253,7 @@ csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool 
             csp_time slice = csp_now() + SLICE;
             until = slice < until ? slice : until;
         }
-        else if (waiter->forever && !waiter->looked) {
+        else if (waiter->forever && !csp_waiter_looked(waiter)) {
             until = csp_now() + CSP_LOOK_SOON;
         }
         csp_status status;

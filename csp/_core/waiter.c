@@ -23,7 +23,8 @@ void csp_waiter_init(csp_waiter *waiter, struct csp_interp *interp, csp_case *ca
     waiter->cases = cases;
     waiter->ncases = ncases;
     waiter->deadline = CSP_NEVER;
-    waiter->forever = waiter->looked = waiter->main_thread = false;
+    waiter->forever = waiter->main_thread = false;
+    atomic_init(&waiter->looked, false);
     waiter->threads = 1;
     waiter->serial = 0;
     waiter->since = 0;
@@ -62,8 +63,13 @@ static csp_status sleep_until_done(csp_waiter *waiter, csp_time deadline)
                                                      memory_order_relaxed) && none != CSP_ASLEEP)
             continue;
         csp_sleep slept = csp_futex_wait(&waiter->outcome, CSP_ASLEEP, deadline);
-        if (slept == CSP_WOKEN || csp_waiter_done(waiter))
+        if (csp_waiter_done(waiter))
             continue;
+        if (slept == CSP_WOKEN) {
+            if (waiter->forever && deadline == CSP_NEVER && !csp_waiter_looked(waiter))
+                return CSP_TIMEOUT; /* woken to look for a deadlock again, in a while */
+            continue;
+        }
         return slept == CSP_SLEPT_OUT ? CSP_TIMEOUT : CSP_INTERRUPTED;
     }
 }
@@ -129,9 +135,9 @@ static bool spin_until_done(csp_waiter *waiter, csp_time deadline)
 static bool look_for_deadlock(csp_waiter *waiter)
 {
     csp_time patience = waiter->main_thread ? CSP_LOOK_MAIN : CSP_LOOK_SOON;
-    if (waiter->looked || waiter->interp == NULL || csp_now() - waiter->since < patience)
+    if (csp_waiter_looked(waiter) || waiter->interp == NULL || csp_now() - waiter->since < patience)
         return false;
-    waiter->looked = true;
+    atomic_store_explicit(&waiter->looked, true, memory_order_relaxed); /* before looking: a handle closed since is news */
     if (atomic_load_explicit(&csp_deadlock_detection, memory_order_relaxed)) /* a switch */
         csp_deadlock_look();
     return csp_waiter_done(waiter);

@@ -58,7 +58,8 @@ struct csp_waiter {
     csp_time deadline;       /* immutable: CSP_NEVER without timeout; for debug */
     uint32_t threads;        /* immutable: threads of its interpreter when it began, this one included */
     bool forever;            /* immutable: no deadline, and no timer among its cases; see deadlock.h */
-    bool looked;             /* the sleeper's: it has looked for a deadlock */
+    _Atomic bool looked;     /* it has looked for a deadlock; taken back, under chan->lock, by who closes a handle that could
+                                have helped it.  Relaxed: the sleeper is woken, and looks again */
     bool main_thread;        /* immutable: the one in which signal handlers run */
     /* the claimer's line */
     _Atomic uint32_t claimed; /* 0 or 1; the one who swaps it is the claimer */
@@ -84,6 +85,11 @@ void csp_waiter_finish(csp_waiter *waiter);
 static inline bool csp_waiter_done(csp_waiter *waiter)
 {
     return (atomic_load_explicit(&waiter->outcome, memory_order_acquire) & CSP_DONE) != 0;
+}
+
+static inline bool csp_waiter_looked(csp_waiter *waiter)
+{
+    return atomic_load_explicit(&waiter->looked, memory_order_relaxed); /* see the field */
 }
 
 /* Nobody has claimed it yet.  A look, for counting; relaxed: it may change the next instant anyway. */

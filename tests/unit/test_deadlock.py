@@ -98,6 +98,17 @@ def forward_later(source, carrier, sink):
     carrier.recv()
 
 
+def test_a_handle_that_is_given_up_later_makes_a_deadlock():
+    """The actors have looked in vain while we could help; they look again when we no longer can."""
+    here, there = csp.Channel(), csp.Channel()
+    refs = [forward.spawn(here.receiver, there.sender), forward.spawn(there.receiver, here.sender)]
+    wait_parked(here, receivers=1)
+    wait_parked(there, receivers=1)
+    assert not csp.select([refs[0].exited], timeout=0.6)  # longer than the detector's patience
+    del here, there
+    assert [ref.join(10).remote.type_name for ref in refs] == ["csp.DeadlockError"] * 2
+
+
 def test_an_actor_that_somebody_outside_can_help_is_left_alone():
     """Main holds the sender: however long it takes, that is no deadlock."""
     source, sink = csp.Channel(), csp.Channel(1)
