@@ -197,11 +197,12 @@ static bool add_monitor_locked(csp_actor *actor, csp_end *end, csp_end **p_dropp
     return true;
 }
 
-static csp_end *new_monitor(struct csp_interp *interp, csp_end **p_sender)
+static csp_end *new_monitor(csp_actor *actor, struct csp_interp *interp, csp_end **p_sender)
 {
     csp_chan *chan = csp_chan_new(1, CSP_BLOCK, false, NULL);
     if (chan == NULL)
         return NULL;
+    chan->exit_of = actor->id; /* nobody else has it yet */
     csp_end *receiver = csp_end_new(chan, CSP_RECV, interp);
     *p_sender = receiver == NULL ? NULL : csp_end_new(chan, CSP_SEND, NULL);
     if (receiver != NULL && *p_sender == NULL) {
@@ -215,7 +216,7 @@ static csp_end *new_monitor(struct csp_interp *interp, csp_end **p_sender)
 csp_end *csp_actor_monitor(csp_actor *actor, struct csp_interp *interp)
 {
     csp_end *sender, *dropped = NULL;
-    csp_end *receiver = new_monitor(interp, &sender);
+    csp_end *receiver = new_monitor(actor, interp, &sender);
     if (receiver == NULL)
         return NULL;
     csp_msg copy = {.kind = CSP_MSG_EMPTY};
@@ -244,7 +245,7 @@ csp_end *csp_actor_monitor(csp_actor *actor, struct csp_interp *interp)
 csp_end *csp_actor_watch_start(csp_actor *actor, struct csp_interp *interp)
 {
     csp_end *sender;
-    csp_end *receiver = new_monitor(interp, &sender);
+    csp_end *receiver = new_monitor(actor, interp, &sender);
     if (receiver == NULL)
         return NULL;
     csp_lock_acquire(&actor->lock);
@@ -276,6 +277,7 @@ void csp_actor_set_interp(csp_actor *actor, struct csp_owner *owner, struct csp_
         csp_interp_incref(interp);
         actor->interp = interp;
         csp_lock_acquire(&interp->lock);
+        interp->actor_id = actor->id;
         size_t length = strlen(actor->name);
         length = length < sizeof interp->label ? length : sizeof interp->label - 1;
         memcpy(interp->label, actor->name, length); /* the rest is zero */

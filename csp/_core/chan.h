@@ -64,6 +64,7 @@ typedef struct csp_chan {
     _Atomic uint32_t refs;    /* acquire-release in decref: handles, parts in flight, actors, registry look-ups */
     uint32_t fork_generation; /* immutable: csp_fork_generation at birth */
     csp_msg cause;            /* guarded by lock: why the sending side ended, or empty */
+    uint64_t exit_of;         /* immutable: the actor whose end it will tell, or 0 */
     uint32_t inert_receivers; /* guarded by lock: receiving ends that only keep the channel open, of an actor's record */
     struct csp_chan *next_registered, **prev_registered; /* guarded by the registry's lock */
 } csp_chan;

@@ -204,8 +204,17 @@ static uint32_t count_in_flight(picture *p, csp_chan *chan, uint8_t side)
     return count;
 }
 
+/* The end of an actor is told when its life is over: by the interpreter that it lives in. */
+static bool tells_the_end(const member *m, const csp_chan *chan)
+{
+    return chan->exit_of != 0 && m->interp->actor_id == chan->exit_of;
+}
+
 static bool can_be_helped(picture *p, wait_case *w)
 {
+    for (uint32_t i = 0; i < p->nmembers; i++)
+        if (p->members[i].in && tells_the_end(&p->members[i], w->chan))
+            return false;
     uint8_t side = w->dir == CSP_RECV ? CSP_SEND : CSP_RECV;
     side_count other = count_side(w->chan, side);
     if (other.closed || other.total == 0 || w->chan->timer != CSP_NO_TIMER)
@@ -232,6 +241,46 @@ static bool shrink(picture *p)
     return any;
 }
 
+/* Does the member hold the other side of the case? */
+static bool holds(picture *p, uint32_t m, wait_case *w)
+{
+    picture one = {.members = &p->members[m], .nmembers = 1};
+    return tells_the_end(&p->members[m], w->chan) ||
+           count_handles(&one, w->chan, w->dir == CSP_RECV ? CSP_SEND : CSP_RECV) > 0;
+}
+
+/* Is the member in a circle with others, that is, does one wait for the other? */
+static bool has_company(picture *p, uint32_t m)
+{
+    for (uint32_t i = 0; i < p->ncases; i++) {
+        wait_case *w = &p->cases[i];
+        bool mine = w->member == m, held_by_a_member = false;
+        if (!p->members[w->member].in)
+            continue;
+        for (uint32_t other = 0; other < p->nmembers; other++) {
+            bool held = p->members[other].in && holds(p, other, w);
+            held_by_a_member = held_by_a_member || held;
+            if (held && (mine ? other != m : other == m))
+                return true;
+        }
+        if (mine && !held_by_a_member)
+            return true; /* in a message that only others could receive */
+    }
+    return false;
+}
+
+/* Leave out the actors that only wait for themselves.  Nothing hangs on them, so one pass is enough. */
+static bool leave_out_the_lonely(picture *p)
+{
+    bool any = false;
+    for (uint32_t m = 0; m < p->nmembers; m++) {
+        if (p->members[m].in && !p->members[m].interp->is_main && !has_company(p, m))
+            p->members[m].in = false;
+        any = any || p->members[m].in;
+    }
+    return any;
+}
+
 /* --- the report --- */
 
 static void name_of(const csp_interp *interp, char *name, size_t size)
@@ -247,13 +296,11 @@ static void name_of(const csp_interp *interp, char *name, size_t size)
 /* The members that hold the other side of the case. */
 static void list_holders(picture *p, wait_case *w, char *text, size_t size)
 {
-    uint8_t side = w->dir == CSP_RECV ? CSP_SEND : CSP_RECV;
     size_t used = 0;
     text[0] = '\0';
     for (uint32_t i = 0; i < p->nmembers && used + 100 < size; i++) {
         char name[96];
-        picture one = {.members = &p->members[i], .nmembers = 1};
-        if (!p->members[i].in || count_handles(&one, w->chan, side) == 0)
+        if (!p->members[i].in || !holds(p, i, w))
             continue;
         name_of(p->members[i].interp, name, sizeof name);
         used += (size_t)snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "", name);
@@ -366,7 +413,7 @@ void csp_deadlock_look(void)
         picture p;
         /* Acquire and, below, acquire: if nobody began or ended a wait in between, the picture is of one moment. */
         uint64_t before = atomic_load_explicit(&csp_wait_moves, memory_order_acquire);
-        bool found = take_picture(&p) && shrink(&p) && !p.failed;
+        bool found = take_picture(&p) && shrink(&p) && leave_out_the_lonely(&p) && !p.failed;
         bool still = atomic_load_explicit(&csp_wait_moves, memory_order_acquire) == before;
         if (found && still && !too_soon(&p))
             break_off(&p);

@@ -5,6 +5,9 @@
  * set: the handles of the other side, those in messages that only the set could receive, those in values on lease.  It is the
  * largest such set that is looked for: start from all stuck ones, strike out whoever can be helped from outside, repeat.
  *
+ * An actor that waits for itself alone, and for which nobody waits, is left alone: it may be stopped.  (The main program in
+ * such a wait is told: who else would?)
+ *
  * What cannot be attributed counts as outside: so the answer "deadlock" is never wrong, and a program with a thread that is
  * not waiting in csp stays silent.  A deadlock is for good, so it is enough to look once, a while after the last
  * thread went to sleep; that thread does it (csp_waiter_park), and no service thread is needed, nor any work while running.

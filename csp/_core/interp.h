@@ -38,6 +38,7 @@ typedef struct csp_interp {
     csp_lease *leases;           /* guarded by lock */
     csp_waiter *parked;          /* guarded by lock: waiters of its sleeping threads, and all of its event loops */
     uint64_t waits;              /* guarded by lock: counts the waits that slept */
+    uint64_t actor_id;           /* guarded by lock while set, as the label: the actor that lives here, or 0 */
     char label[64];              /* guarded by lock while set, before it runs code: the actor's name, or empty */
     csp_msg exit_cause;          /* guarded by lock: becomes the cause of channels whose last sender dies with it */
     struct csp_interp *next, *prev; /* guarded by the registry's lock */

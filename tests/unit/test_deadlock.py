@@ -120,6 +120,38 @@ def test_an_actor_that_somebody_outside_can_help_is_left_alone():
     assert ref.join(5).reason == "normal"
 
 
+@csp.actor
+def wait_for_itself():
+    """Receive from a channel that nobody else has."""
+    csp.Channel().recv()
+
+
+def test_an_actor_that_waits_for_itself_alone_can_still_be_stopped():
+    """Nobody waits for it, so nobody is stuck."""
+    refs = [wait_for_itself.spawn() for _ in range(3)]
+    assert not csp.select([ref.exited for ref in refs], timeout=0.6)
+    assert {ref.stop().reason for ref in refs} == {"shutdown"}
+
+
+JOIN = """
+import csp
+from tests.unit.test_deadlock import wait_for_itself
+if __name__ == "__main__":
+    ref = wait_for_itself.spawn()
+    try:
+        ref.join()
+    except csp.DeadlockError as error:
+        assert "main waits" in str(error) and ref.name in str(error), error
+        print("found", ref.join(10).reason)
+"""
+
+
+def test_whoever_joins_an_actor_that_waits_for_itself_is_told():
+    """Both hear of it: the actor, and who waits for its end."""
+    done = subprocess.run([sys.executable, "-c", JOIN], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.returncode) == ("found failed\n", 0), done.stderr
+
+
 def test_a_sleeping_actor_can_still_help():
     """Whoever sleeps or has a timeout will act again."""
     channel = csp.Channel(1)
