@@ -6,8 +6,11 @@ The figures, as `--json` writes them; all numbers are plain, all times in second
     csp, python, platform, cores    versions; the cores available to this process
     path, title, skipped            the tree; how the report calls it; names of directories that were not entered
     workers     how many workers were asked for
+    chaos       the seed of the kills, or null
     run         the outcome of the run:
         complete, interrupted           whether the whole tree was measured; whether Ctrl-C came
+        kills, restarts                 how many workers were killed; how often one was started again
+        handed_again, duplicates        batches that a worker died over and another one measured; results that came twice, and were dropped
         seconds, cpu_seconds            from the first spawn to the end of the last actor; of the whole process
         counts      equal to those of csp/demo/reference.py:
             files, measured, bytes          found and read; without a problem; of all files
@@ -29,6 +32,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import sys
 import sysconfig
 from typing import Any
@@ -40,6 +44,11 @@ from csp.demo import walk
 
 MOST_WORKERS = 256
 
+MOST_KILLS = 1000
+
+KILLS = 25
+"""Kills that `--chaos` tries, unless it is told how many; a short run is over before."""
+
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the parser."""
@@ -47,13 +56,17 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser = commands.add_parser(
         "demo",
         help="measure a source tree on all cores by a pipeline of actors",
-        description="A pipeline of actors, each in its own interpreter, measures the Python files under PATH: one walks, N parse "
-        "and tokenize, one adds up.  Then the same is done by one worker, for the speed-up.  Ctrl-C ends it with a partial report.",
+        description="A supervised pipeline of actors, each in its own interpreter, measures the Python files under PATH: one walks, N parse "
+        "and tokenize, one adds up.  Then the same is done by one worker, for the speed-up.  With --chaos workers are killed meanwhile, and "
+        "the counts stay the same.  Ctrl-C ends it with a partial report.",
         allow_abbrev=False,
     )
     parser.add_argument("path", metavar="PATH", nargs="?", type=existing, help="a directory or a file (default: the standard library of this Python)")
     parser.add_argument("--workers", metavar="N", type=worker_count, default=cores, help=f"how many actors measure (default: the cores available, {cores})")
     parser.add_argument("--json", metavar="FILE", type=writable, help="write all figures to FILE as JSON; '-' writes them to stdout in place of the report")
+    chaos = f"kill workers at random moments, up to KILLS times ({KILLS})"
+    parser.add_argument("--chaos", metavar="KILLS", nargs="?", type=kill_count, const=KILLS, help=chaos)
+    parser.add_argument("--seed", metavar="N", type=int, help="the seed of --chaos (default: a new one each time; it is printed)")
     parser.add_argument("--no-baseline", action="store_true", help="do not run again with one worker")
     parser.set_defaults(run=run)
 
@@ -70,6 +83,12 @@ def worker_count(text: str) -> int:
     return int(text)
 
 
+def kill_count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST_KILLS):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {MOST_KILLS}, not {text!r}")
+    return int(text)
+
+
 def writable(text: str) -> str:
     folder = os.path.dirname(text) or "."
     if text != "-" and (os.path.isdir(text) or not os.access(folder, os.W_OK)):
@@ -79,7 +98,11 @@ def writable(text: str) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    data = figures(options.path, options.workers, baseline=not options.no_baseline)
+    seed = None
+    if options.chaos is not None:
+        seed = random.randrange(2**32) if options.seed is None else options.seed
+        print(f"csp demo: chaos with --seed {seed}", file=sys.stderr, flush=True)
+    data = figures(options.path, options.workers, baseline=not options.no_baseline, chaos=seed, kills=options.chaos or 0)
     if options.json != "-":
         print(report.render(data))
     for failure in data["run"]["failures"]:
@@ -91,11 +114,11 @@ def run(options: argparse.Namespace) -> int:
     return status(data)
 
 
-def figures(path: str | None, workers: int, *, baseline: bool) -> dict[str, Any]:
-    """Measure, and measure again with one worker if `baseline` and if that says anything; return all figures."""
+def figures(path: str | None, workers: int, *, baseline: bool, chaos: int | None = None, kills: int = 0) -> dict[str, Any]:
+    """Measure, and measure again with one worker, whom nobody kills, if `baseline` and if that says anything; return all figures."""
     root = path or sysconfig.get_path("stdlib")
     skip = () if path else walk.INSTALLED
-    outcome = measured(root, skip, workers)
+    outcome = measured(root, skip, workers, chaos, kills)
     data: dict[str, Any] = {
         "schema": "csp-demo/1",
         "csp": csp.__version__,
@@ -106,11 +129,12 @@ def figures(path: str | None, workers: int, *, baseline: bool) -> dict[str, Any]
         "title": os.path.abspath(path) if path else f"The standard library of Python {platform.python_version()}",
         "skipped": list(skip),
         "workers": workers,
+        "chaos": chaos,
         "run": outcome,
         "baseline": None,
         "speed_up": None,
     }
-    if baseline and workers > 1 and outcome["complete"] and outcome["counts"]["files"]:
+    if baseline and (workers > 1 or chaos is not None) and outcome["complete"] and outcome["counts"]["files"]:
         single = measured(root, skip, 1)
         data["baseline"] = {
             "workers": 1,
@@ -127,12 +151,13 @@ def figures(path: str | None, workers: int, *, baseline: bool) -> dict[str, Any]
     return data
 
 
-def measured(root: str, skip: tuple[str, ...], workers: int) -> dict[str, Any]:
+def measured(root: str, skip: tuple[str, ...], workers: int, chaos: int | None = None, kills: int = 0) -> dict[str, Any]:
     """The outcome of one run, shown while it goes on."""
     from csp.demo import measure, pipeline
 
     with display(f"{workers} worker{'s' * (workers != 1)}") as progress:
-        return pipeline.Pipeline(root, workers, skip=skip, measure=measure.measure_file).run(progress.show)
+        run = pipeline.Pipeline(root, workers, skip=skip, measure=measure.measure_file, chaos=chaos, kills=kills)
+        return run.run(progress.show)
 
 
 def write_json(data: dict[str, Any], target: str) -> bool:

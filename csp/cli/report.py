@@ -54,6 +54,7 @@ def render(data: dict[str, Any], style: Style | None = None) -> str:
     lines = [*head(data, style), *counted(run, style)]
     for section in (longest, shares, channels):
         lines += section(run, style)
+    lines += lives(data, style)
     lines += times(data, style)
     return "\n".join(lines)
 
@@ -122,6 +123,18 @@ def channels(run: dict[str, Any], style: Style) -> Iterator[str]:
     yield from ("", style.bold("Channels") + style.dim("".join(f"{column:>11}" for column in columns).rjust(2 + 10 + 66 - 8)))
     for name, figures in run["channels"].items():
         yield f"  {name:<10}" + "".join(f"{figures[column]:>11,}" for column in columns)
+
+
+def lives(data: dict[str, Any], style: Style) -> Iterator[str]:
+    """Who was killed and started again, if anybody was."""
+    run = data["run"]
+    if data["chaos"] is None and not run["restarts"]:
+        return
+    yield from ("", style.bold("Restarts") + ("" if data["chaos"] is None else style.dim(f"  workers were killed at random, --seed {data['chaos']}")))
+    yield f"  {'killed':<10}{run['kills']:>12,}   workers"
+    yield f"  {'restarts':<10}{run['restarts']:>12,}"
+    yield f"  {'again':<10}{run['handed_again']:>12,}   batches that a worker died over, measured by another"
+    yield f"  {'twice':<10}{run['duplicates']:>12,}   results of a worker that died after it had sent them, counted once"
 
 
 def times(data: dict[str, Any], style: Style) -> Iterator[str]:

@@ -1,4 +1,11 @@
-"""A pipeline of actors that measures a tree of source: one walks, N measure, one adds up; the main thread watches.
+"""A supervised pipeline of actors that measures a tree of source: one walks, N measure, one adds up; the main thread watches.
+
+    demo
+      aggregate      temporary: its end is the end of the run (auto_shutdown)
+      workers        a supervisor of its own, with a budget of restarts
+        measure[n]   transient: one that is killed or fails is started again
+      walk           temporary
+      chaos          only on demand: kills workers at random
 
     walk_tree --batches--> measure_files (N of them) --measured--> aggregate
         |                        ^                                     |
@@ -8,10 +15,13 @@
 
 - The two channels in the middle are bounded: a fast walker waits for slow workers instead of filling the memory.
 - `found` and `progress` hold one value and drop the older one: nobody waits for the screen.
+- Every batch counts once, whoever is killed when.  A worker *leases* its batch: as long as its result has not been sent, the batch
+  goes back to the channel when the worker dies, so it is measured at least once.  A worker that dies between the two, with the
+  result sent and the lease still open, has it measured again; so batches are numbered, and the aggregator drops what it has.
+- The aggregator ends the run, once it has the result of every batch: a channel that is empty says little while a batch may come back.
 - `quit` carries nothing.  Closing it is the message, and it reaches everybody at once (Go's "done channel").
-- Nobody counts workers.  When the last of them ends, the last sender of `measured` is gone, so the aggregator's loop ends and it
-  reports: after the whole tree, after Ctrl-C, or after a crash.
-- An actor that fails shows up in the main thread's `select` as its `exited`.
+- The supervisor holds the ends of the channels for the next lives, so no channel ends with its actors.  When the last worker is
+  gone for good before the work is done, the main thread closes `measured`, and the aggregator reports what it has.
 """
 
 import os
@@ -28,6 +38,8 @@ if TYPE_CHECKING:
     from csp import ActorRef, Channel, RecvChannel, SendChannel
 
     Measure = Callable[[str, str], dict[str, Any]]
+    Batch = tuple[int, bool, list[str]]  # its number, whether it is the last, the paths
+    Result = tuple[int, bool, int, int, float, list[dict[str, Any]]]  # both again, the worker, deliveries, seconds of CPU, figures
 
 BATCH = 4
 """Files in one work item: enough that a hand-over costs nothing, few enough that no worker ends long after the others."""
@@ -41,13 +53,22 @@ AHEAD = 32
 REDRAW = 0.1
 """Seconds that the main thread waits for news before it shows the passing of time."""
 
+RESTARTS = 3
+"""Restarts of workers in one run before they are given up, beside those that chaos costs."""
+
+PAUSE = (0.02, 0.3)
+"""Seconds between two kills, at least and at most."""
+
+PATIENCE = 2.0
+"""Seconds that the actors have to end in order after a second Ctrl-C."""
+
 
 @actor
 def walk_tree(
     root: str,
     skip: "Collection[str]",
-    batches: "SendChannel[list[str]]",
-    found: "SendChannel[int]",
+    batches: "SendChannel[Batch]",
+    found: "SendChannel[tuple[int, bool]]",
     quit: "RecvChannel[None]",
 ) -> "list[str]":
     """Find the files, say how many there are, and send their paths in batches; return the directories that could not be read."""
@@ -60,12 +81,13 @@ def walk_tree(
         if len(paths) % FOUND_EVERY == 0:
             if quit.closed:
                 return unreadable
-            found.send(len(paths))
-    found.send(len(paths))
-    found.close()
+            found.send((len(paths), False))
+    found.send((len(paths), True))
+    starts = range(0, max(1, len(paths)), BATCH)  # an empty tree is one empty batch
     try:
-        for start in range(0, len(paths), BATCH):
-            select([quit, (batches, paths[start : start + BATCH])], priority=True)  # a closed `quit` is ready, with EndOfChannel
+        for number, start in enumerate(starts):
+            batch = (number, number + 1 == len(starts), paths[start : start + BATCH])
+            select([quit, (batches, batch)], priority=True)  # a closed `quit` is ready, with EndOfChannel
     except (EndOfChannel, BrokenChannel):
         pass  # asked to quit, or no worker is left
     return unreadable
@@ -73,81 +95,158 @@ def walk_tree(
 
 @actor
 def measure_files(
-    number: int,
     folder: str,
     measure: "Measure",
-    batches: "RecvChannel[list[str]]",
-    measured: "SendChannel[tuple[int, float, list[dict[str, Any]]]]",
+    batches: "RecvChannel[Batch]",
+    measured: "SendChannel[Result]",
     quit: "RecvChannel[None]",
 ) -> None:
     """Measure batches of files until there are none, or until `quit` is closed; every file that was measured is sent on."""
+    worker = own_number()
     try:
         while True:
-            _, batch = select([quit, batches], priority=True)
-            started = time.thread_time()
-            figures = []
-            for name in batch:
-                if quit.closed:
-                    break
-                figures.append(measure(os.path.join(folder, name), name))
-            measured.send((number, time.thread_time() - started, figures))
+            lease = batches.lease()
+            with lease as (number, last, paths):  # handed to another worker if this one does not get to the end of the block
+                started = time.thread_time()
+                figures = []
+                for name in paths:
+                    if quit.closed:
+                        break
+                    figures.append(measure(os.path.join(folder, name), name))
+                measured.send((number, last, worker, lease.deliveries, time.thread_time() - started, figures))
     except (EndOfChannel, BrokenChannel):
         pass  # no more batches, or asked to quit, or nobody is left to hear the result
+
+
+def own_number() -> int:
+    """Which of the pool this worker is, from 1, in every life: its path ends in `measure[n]`, or in `measure` if it is alone."""
+    try:
+        name = csp.current_actor().name
+    except RuntimeError:  # called as a plain function
+        return 1
+    index = name.rpartition("[")[2].partition("]")[0]
+    return int(index) + 1 if index.isdecimal() else 1
 
 
 @actor
 def aggregate(
     workers: int,
-    measured: "RecvChannel[tuple[int, float, list[dict[str, Any]]]]",
+    batches: "Channel[Batch]",
+    measured: "RecvChannel[Result]",
     progress: "SendChannel[tuple[int, int, int]]",
     report: "SendChannel[dict[str, Any]]",
 ) -> None:
-    """Add up what the workers measured, and report once the last of them is gone."""
+    """Add up what the workers measured, each batch once; report when all is there, or when no more comes."""
     from csp.demo.totals import Totals
 
     totals = Totals()
     shares = [{"worker": number, "files": 0, "lines": 0, "cpu_seconds": 0.0} for number in range(1, workers + 1)]
-    for number, cpu_seconds, figures in measured:
+    seen: set[int] = set()
+    again = duplicates = expected = 0
+    for number, last, worker, deliveries, cpu_seconds, figures in measured:
+        if number in seen:
+            duplicates += 1
+            continue
+        seen.add(number)
+        again += deliveries > 1
+        if last:
+            expected = number + 1
         totals.add(figures)
-        share = shares[number - 1]
+        share = shares[worker - 1]
         share["files"] += len(figures)
         share["lines"] += sum(file.get("lines", 0) for file in figures)
         share["cpu_seconds"] += cpu_seconds
         progress.send((totals.files, totals.sums["lines"], totals.sums["tokens"]))
-    report.send({"counts": totals.counts(), "workers": shares})
+        if len(seen) == expected:
+            break
+    batches.close()
+    report.send({"counts": totals.counts(), "workers": shares, "handed_again": again, "duplicates": duplicates})
+
+
+@actor
+def kill_at_random(seed: int, kills: int, victims: "RecvChannel[list[ActorRef]]") -> None:
+    """Kill one of the victims now and then."""
+    from random import Random
+
+    random = Random(seed)
+    refs = victims.recv()
+    for _ in range(kills):
+        csp.sleep(random.uniform(*PAUSE))
+        random.choice(refs).kill()
 
 
 class Pipeline:
     """One run over one tree, watched from the main thread.  Its public attributes are what is known so far.
 
     `measure` is what is done with each file.  It crosses to the workers by reference, so it is a function of a module.
+    `chaos` is the seed with which `kills` workers are killed at random moments, or None.
     """
 
-    def __init__(self, root: str, workers: int, *, skip: "Collection[str]" = (), measure: "Measure | None" = None) -> None:
+    def __init__(
+        self,
+        root: str,
+        workers: int,
+        *,
+        skip: "Collection[str]" = (),
+        measure: "Measure | None" = None,
+        chaos: int | None = None,
+        kills: int = 0,
+    ) -> None:
         from csp.demo import measure as measuring
         from csp.demo.walk import base
 
         self.root, self.folder, self.skip, self.workers = root, base(root), tuple(skip), workers
         self.measure = measure or measuring.measure_file
-        self.total = self.done = self.lines = self.tokens = 0
+        self.total = self.done = self.lines = self.tokens = self.killed = self.restarts = 0
         self.walked = self.interrupted = False
         self.reported: dict[str, Any] | None = None
         self.failures: list[dict[str, str]] = []
         self.unreadable: list[str] = []
-        self.channels: dict[str, dict[str, Any]] = {}
-        self.refs: list[ActorRef] = []
-        self.walker: ActorRef | None = None
         self.started, self.cpu_started = time.monotonic(), time.process_time()
         self.open()
+        self.plan(chaos, kills)
 
     def open(self) -> None:
-        """Make the channels.  Of the two in the middle only the receiver is kept, for its statistics."""
+        """Make the channels."""
         self.quit: Channel[Any] = csp.Channel(name="quit")
-        self.batches_in, self.batches = csp.channel(AHEAD, name="batches")
-        self.measured_in, self.measured = csp.channel(AHEAD, name="measured")
-        self.found_in, self.found = csp.channel(1, name="found", overflow="drop_oldest")
-        self.progress_in, self.progress = csp.channel(1, name="progress", overflow="drop_oldest")
-        self.report_in, self.report = csp.channel(1, name="report")
+        self.batches: Channel[Batch] = csp.Channel(AHEAD, name="batches")
+        self.measured: Channel[Result] = csp.Channel(AHEAD, name="measured")
+        self.found: Channel[tuple[int, bool]] = csp.Channel(1, name="found", overflow="drop_oldest")
+        self.progress: Channel[tuple[int, int, int]] = csp.Channel(1, name="progress", overflow="drop_oldest")
+        self.report: Channel[dict[str, Any]] = csp.Channel(1, name="report")
+        self.victims: Channel[list[ActorRef]] = csp.Channel(1, name="victims")
+
+    def plan(self, chaos: int | None, kills: int) -> None:
+        """Make the tree of supervisors, the last stage first."""
+        from csp import ChildSpec, Supervisor
+
+        quit, batches, measured = self.quit.receiver, self.batches, self.measured
+        worker = ChildSpec(
+            measure_files,
+            args=(self.folder, self.measure, batches.receiver, measured.sender, quit),
+            id="measure",
+            count=self.workers,
+            restart="transient",
+            significant=True,
+        )
+        self.pool = Supervisor(
+            [worker],
+            id="workers",
+            restart="temporary",
+            max_restarts=RESTARTS + (0 if chaos is None else kills),
+            within=float("inf"),
+            auto_shutdown="all_significant",
+        )
+        adding_up = (self.workers, batches, measured.receiver, self.progress.sender, self.report.sender)
+        walking = (self.root, self.skip, batches.sender, self.found.sender, quit)
+        children: list[Any] = [
+            ChildSpec(aggregate, args=adding_up, restart="temporary", significant=True),
+            self.pool,
+            ChildSpec(walk_tree, args=walking, id="walk", restart="temporary"),
+        ]
+        if chaos is not None:
+            children.append(ChildSpec(kill_at_random, args=(chaos, kills, self.victims.receiver), id="chaos", restart="temporary"))
+        self.tree = Supervisor(children, id="demo", auto_shutdown="any_significant")
 
     def run(self, show: "Callable[[Pipeline], None]" = lambda pipeline: None) -> "dict[str, Any]":
         """Run to the end, calling `show(self)` whenever there is something to show, and return the outcome.
@@ -155,7 +254,8 @@ class Pipeline:
         The first Ctrl-C ends the run in order, with what was measured until then; a second one breaks out of it.
         """
         try:
-            self.spawn()
+            self.tree.start()
+            self.victims.send([child.ref for child in self.pool.children() if child.ref is not None])
             self.watch(show)
         except KeyboardInterrupt:
             self.interrupted = True
@@ -163,96 +263,87 @@ class Pipeline:
             self.watch(show)
         finally:
             self.stop()
+            self.tree.stop(timeout=PATIENCE)
         return self.outcome()
-
-    def spawn(self) -> None:
-        """Start the actors, the last stage first; then each channel ends with the actors that send into it."""
-        quit = self.quit.receiver
-        self.refs.append(aggregate.spawn(self.workers, self.measured, self.progress_in, self.report_in))
-        self.walker = walk_tree.spawn(self.root, self.skip, self.batches_in, self.found_in, quit)
-        self.refs.append(self.walker)
-        for number in range(1, self.workers + 1):
-            self.refs.append(measure_files.spawn(number, self.folder, self.measure, self.batches, self.measured_in, quit))
-        self.give_up_senders()
-
-    def give_up_senders(self) -> None:
-        """Close this side's sending ends.  As long as one is open its channel cannot end."""
-        for end in (self.batches_in, self.measured_in, self.found_in, self.progress_in, self.report_in):
-            end.close()
 
     def stop(self) -> None:
         """Ask walker and workers to leave off; the aggregator follows when they are gone."""
         self.quit.close()
-        self.give_up_senders()
+        self.batches.close()
 
     def watch(self, show: "Callable[[Pipeline], None]") -> None:
-        """Follow the run until every actor has ended."""
-        exits = [ref.exited for ref in self.refs]
-        cases: list[Any] = [self.report, self.found, self.progress, *exits]
-        running = len(exits)
-        while running:
+        """Follow the run until the tree has ended."""
+        cases: list[Any] = [self.report, self.found, self.progress, self.tree.events]
+        while True:
             try:
                 news = select(cases, timeout=REDRAW, priority=True)  # what an actor sent comes before its exit
-            except EndOfChannel as end:
-                assert end.index is not None
-                cases[end.index] = None
-                self.walked |= end.channel is self.found
-                continue
+            except EndOfChannel:
+                return
             if news.channel is self.report:
                 self.reported = news.value
             elif news.channel is self.found:
-                self.total = news.value
+                self.total, self.walked = news.value
             elif news.channel is self.progress:
                 self.done, self.lines, self.tokens = news.value
             elif news:
-                cases[news.index] = None
-                running -= 1
-                self.ended(news.value)
+                self.happened(news.value)
             show(self)
 
-    def ended(self, exit: "csp.Exit") -> None:
-        """An actor has ended.  If it failed the others cannot finish their work: keep the failure, and stop them."""
-        if self.walker is not None and exit.ref == self.walker and exit.reason == "normal":
+    def happened(self, event: "Any") -> None:
+        """Keep count of kills and restarts.  If a stage is lost the others cannot finish their work: stop them."""
+        if isinstance(event, csp.Restarted):
+            self.restarts += 1
+        elif isinstance(event, csp.GaveUp):
+            self.failed(f"{event.id}/{event.child}", event.exit)
+        elif isinstance(event, csp.Exited):
+            self.ended(event.id, event.exit)
+
+    def ended(self, id: str, exit: "csp.Exit") -> None:
+        if id == "workers":
+            self.measured.close()
+        elif "/" in id:
+            self.killed += exit.reason == "killed"  # a worker: its supervisor sees to it
+        elif exit.reason not in ("normal", "shutdown"):
+            self.failed(id, exit)
+        elif id == "walk" and exit.reason == "normal":
             self.unreadable = exit.value
-        if exit.reason in ("normal", "shutdown"):
-            return
+
+    def failed(self, id: str, exit: "csp.Exit") -> None:
         remote = exit.remote
         self.failures.append(
             {
-                "actor": exit.ref.name,
+                "actor": id,
                 "reason": exit.reason,
                 "error": f"{remote.type_name}: {remote.message}" if remote else exit.reason,
                 "traceback": remote.traceback if remote else "",
             }
         )
         self.stop()
-        self.close(self.batches, self.measured)  # who still sends to an actor that is no more, is woken
-
-    def close(self, *ends: "RecvChannel[Any]") -> None:
-        """Note the figures of channels, then give up this side's ends of them."""
-        for end in ends:
-            if not end.closed:
-                figures = end.statistics()
-                self.channels[end.name or ""] = {
-                    "capacity": end.capacity,
-                    **{key: getattr(figures, key) for key in ("sent", "received", "dropped", "discarded", "peak")},
-                }
-                end.close()
+        if id == "aggregate":
+            self.measured.close()  # who still sends to an actor that is no more, is woken
 
     def outcome(self) -> "dict[str, Any]":
         """All that is known of the run, as plain values."""
         from csp.demo.totals import Totals
 
         seconds, cpu_seconds = time.monotonic() - self.started, time.process_time() - self.cpu_started
-        self.close(self.batches, self.measured, self.found, self.progress)
-        reported = self.reported or {"counts": Totals().counts(), "workers": []}
+        reported = self.reported or {"counts": Totals().counts(), "workers": [], "handed_again": 0, "duplicates": 0}
         return {
             "complete": not (self.interrupted or self.failures),
             "interrupted": self.interrupted,
             "seconds": seconds,
             "cpu_seconds": cpu_seconds,
             **reported,
-            "channels": self.channels,
+            "kills": self.killed,
+            "restarts": self.restarts,
+            "channels": {channel.name: figures(channel) for channel in (self.batches, self.measured, self.found, self.progress)},
             "unreadable_directories": self.unreadable,
             "failures": self.failures,
         }
+
+
+def figures(channel: "Channel[Any]") -> dict[str, int]:
+    """What went through a channel; it is closed by that."""
+    channel.close()
+    counted = channel.statistics()
+    return {"capacity": int(channel.capacity), **{key: getattr(counted, key) for key in ("sent", "received", "dropped", "discarded", "peak")}}

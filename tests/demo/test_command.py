@@ -18,6 +18,7 @@ from csp.demo import measure
 from csp.demo.reference import count
 
 from . import crashing
+from .conftest import make_tree
 
 FAILED = {"path": str, "problem": str, "message": str}
 COUNTS = {
@@ -33,7 +34,9 @@ SCHEMA = {
     "cores": int,
     "skipped": [str],
     "workers": int,
+    "chaos": type(None),
     "run": {
+        **dict.fromkeys(("kills", "restarts", "handed_again", "duplicates"), int),
         "complete": bool,
         "interrupted": bool,
         "seconds": float,
@@ -105,6 +108,8 @@ def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         (["demo", "--workers", "two"], "--workers"),
         (["demo", "--workers", "100000"], "--workers"),
         (["demo", "--workers"], "--workers"),
+        (["demo", ".", "--chaos", "0"], "--chaos"),
+        (["demo", ".", "--chaos", "--seed", "x"], "--seed"),
         (["demo", "no/such/folder"], "PATH"),
         (["demo", "--json", "no/such/folder/x.json"], "--json"),
         (["demo", "--json", "."], "--json"),
@@ -204,6 +209,22 @@ def test_crash_of_a_worker_is_status_1(tree: Path, monkeypatch: pytest.MonkeyPat
     assert "ZeroDivisionError: cannot measure" in captured.err
     assert "in raises_at_bad" in captured.err
     assert "partial report" in captured.out
+
+
+def test_chaos_prints_its_seed_and_the_counts_stay_exact(tmp_path: Path, seed: int) -> None:
+    """`--chaos` kills workers; the report says so, the counts are the reference's and those of a run in which nobody was killed."""
+    root = make_tree(tmp_path / "tree", 600, seed)
+    done = run_csp("demo", root, "--workers", 2, "--chaos", 10, "--seed", seed, "--json", tmp_path / "x.json")
+    assert done.returncode == 0, done.stderr
+    assert f"csp demo: chaos with --seed {seed}" in done.stderr.splitlines()
+    data = json.loads((tmp_path / "x.json").read_text())
+    run = data["run"]
+    assert data["chaos"] == seed
+    assert run["counts"] == json.loads(json.dumps(count(str(root))))
+    assert data["baseline"]["identical"]
+    assert run["kills"] <= 10
+    assert re.search(rf"^  killed +{run['kills']} ", done.stdout, re.M)
+    assert re.search(rf"^  restarts +{run['restarts']}$", done.stdout, re.M)
 
 
 def slow_tree(root: Path) -> Path:
