@@ -176,7 +176,7 @@ int csp_add_functions(PyObject *module, PyMethodDef *table)
 static int execute(PyObject *module)
 {
     csp_state *state = csp_state_of_module(module);
-    csp_msg_drop_object = drop_object; /* the same value in every interpreter */
+    atomic_store_explicit(&csp_msg_drop_object, drop_object, memory_order_relaxed); /* see msg.h */
     csp_registry_install_fork_handler();
     PyMethodDef *const tables[] = {face_functions,       csp_channel_functions, csp_select_functions, csp_timer_functions,
                                    csp_codec_functions, 

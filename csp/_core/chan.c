@@ -183,7 +183,7 @@ static void ask_to_look(csp_waitq *queue)
 {
     for (csp_case *c = queue->head; c != NULL; c = c->next) {
         csp_waiter *waiter = c->waiter;
-        if (!waiter->forever || !csp_waiter_looked(waiter))
+        if (!csp_waiter_looked(waiter)) /* nor read `forever`, which may only now be set: who looks waits for ever */
             continue;
         atomic_store_explicit(&waiter->looked, false, memory_order_relaxed); /* see the field */
         csp_futex_wake(&waiter->outcome);

@@ -423,14 +423,14 @@ const csp_part_ops csp_block_part = {"block", block_part_release, block_part_clo
 
 /* --- messages --- */
 
-void (*csp_msg_drop_object)(void *object); /* process-wide; the shell installs the same function every time */
+void (*_Atomic csp_msg_drop_object)(void *object); /* process-wide; see msg.h */
 
 void csp_msg_clear_slow(csp_msg *msg)
 {
     if (msg->kind == CSP_MSG_BLOB)
         csp_blob_free(msg->as.blob);
     else if (msg->kind == CSP_MSG_OBJECT)
-        csp_msg_drop_object(msg->as.object);
+        atomic_load_explicit(&csp_msg_drop_object, memory_order_relaxed)(msg->as.object); /* see msg.h */
     msg->kind = CSP_MSG_EMPTY;
 }
 

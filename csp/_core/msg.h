@@ -87,8 +87,9 @@ static inline void csp_msg_clear(csp_msg *msg)
 /* A second message that says the same.  Not for CSP_MSG_OBJECT.  false: no memory, `to` is empty then. */
 bool csp_msg_clone(csp_msg *to, const csp_msg *from);
 
-/* How to drop the object of a CSP_MSG_OBJECT: installed once by the shell (Py_DECREF). */
-extern void (*csp_msg_drop_object)(void *object);
+/* How to drop the object of a CSP_MSG_OBJECT: installed by the shell (Py_DECREF), in each interpreter the same.  Relaxed: whoever has
+ * such a message got it from an interpreter that had installed it. */
+extern void (*_Atomic csp_msg_drop_object)(void *object);
 
 /* A blob with room for `capacity` bytes, from the pool if one fits; NULL without memory. */
 csp_blob *csp_blob_new(size_t capacity);

@@ -57,7 +57,7 @@ struct csp_waiter {
     csp_time since;          /* the sleeper's until it is on its interpreter's list, then immutable: when it began to sleep */
     csp_time deadline;       /* immutable: CSP_NEVER without timeout; for debug */
     uint32_t threads;        /* immutable: threads of its interpreter when it began, this one included */
-    bool forever;            /* immutable: no deadline, and no timer among its cases; see deadlock.h */
+    bool forever;            /* immutable once parked: no deadline, and no timer among its cases; see deadlock.h */
     _Atomic bool looked;     /* it has looked for a deadlock; taken back, under chan->lock, by who closes a handle that could
                                 have helped it.  Relaxed: the sleeper is woken, and looks again */
     bool main_thread;        /* immutable: the one in which signal handlers run */
