@@ -73,7 +73,7 @@ _LAZY = {
     "spawn": "actors",
     "whereis": "actors",
 }
-_MODULES = ("errors", "interpreters", "testing")
+_MODULES = ("debug", "errors", "interpreters", "testing")
 
 __all__ = [
     "ActorContext",
@@ -121,6 +121,7 @@ __all__ = [
     "channel",
     "current_actor",
     "dead_letters",
+    "debug",
     "errors",
     "interpreters",
     "merge",
@@ -136,7 +137,7 @@ __all__ = [
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from csp import errors, interpreters, testing
+    from csp import debug, errors, interpreters, testing
     from csp._calls import DeadLetter, Reply
     from csp._ref import ActorStatistics
     from csp.actors import (

@@ -111,6 +111,8 @@ def _post(ref: ActorRef, request: Request, timeout: "float | None") -> None:
         ref._sender().send(request, timeout)
     except BrokenChannel:
         raise ActorDied(f"{ref.name} takes no more messages: it has ended, or is ending") from None
+    except Timeout:
+        raise Timeout(f"{ref.name}: no room in the mailbox within {timeout} s; {request[0]} was not asked") from None
 
 
 def _ask(
@@ -165,7 +167,10 @@ class _BoundCall(_Bound):
 
     def __call__(self, *args: object, **kwargs: object) -> "Any":
         ref, method, timeout = self._ref, self._method, self._timeout
-        deadline = None if timeout is None else monotonic() + timeout
+        try:
+            deadline = None if timeout is None else monotonic() + timeout
+        except (OverflowError, TypeError):
+            deadline = None  # for ever; or wrong, and `send` says so
         reply = _ask(ref, method, args, kwargs, timeout)
         try:
             answer = reply.recv(None if deadline is None else max(0.0, deadline - monotonic()))

@@ -141,8 +141,10 @@ class ActorRef(_core.Actor):
         """Ask the actor to stop, wait until it has ended and return the `Exit`.
 
         Its `stopping` channel fires and, unless it traps stops, its next blocking csp operation, or the one it waits
-        in, raises `Stopped`; code that computes is not interrupted.  Past `timeout` it is killed.
+        in, raises `Stopped`; code that computes is not interrupted.  Past `timeout` it is killed.  Raises `DeadlockError`
+        in the actor itself.
         """
+        self._refuse_self("stop")
         monitor = self._monitor()
         self._ask_stop()
         try:

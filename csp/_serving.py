@@ -2,12 +2,13 @@
 
 What ends the loop: a stop (`Stopped` out of the wait for a message, or found between two of them), the end of a closed
 mailbox (a drain), an exception that no caller can be given, a kill.  With `on_crash` other than "drop" a message is only on
-lease while it is handled: whatever ends this life, it then goes back to the head of the mailbox, for the next one.
+lease while it is handled: if this life crashes, the core gives it back to the head of the mailbox, for the next one, or
+buries it, once it was handed out often enough or no life is left.
 """
 
 from csp import _core
 from csp._calls import DeadLetter, Request
-from csp.errors import BrokenChannel, EndOfChannel, Killed, NotShareable, Stopped
+from csp.errors import DecodeError, EndOfChannel, Killed, Stopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,27 +19,25 @@ if TYPE_CHECKING:
 
     Inbox = _core.RecvChannel[Any]
 
-MAX_DELIVERIES = 3
-
 
 def serve_class(
     ref: "ActorRef", cls: "type[Any]", args: "tuple[Any, ...]", kwargs: "dict[str, Any]", options: "dict[str, Any]"
 ) -> None:
     """The whole life: `__init__`, `on_start`, the messages, `on_stop`.  Returns if it was stopped or drained."""
     instance = cls(*args, **kwargs)
-    _hook(instance, "on_start")
-    if not options.get("ready"):
-        _core.boot_alive()
     try:
-        _serve(ref, instance, ref._inbox(), _deliveries(options))
+        _hook(instance, "on_start")
+        if not options.get("ready"):
+            _core.boot_alive()
+        _serve(ref, instance, ref._inbox(), options.get("on_crash", "drop") != "drop")
     except Stopped as error:
         if not _core.take_stop():
-            _hook(instance, "on_failure", error)  # somebody raised it himself
+            _report(instance, error)  # somebody raised it himself
             raise
     except Killed:
         raise
     except BaseException as error:
-        _hook(instance, "on_failure", error)
+        _report(instance, error)
         raise
     _hook(instance, "on_stop", "shutdown")
 
@@ -49,84 +48,89 @@ def _hook(instance: object, name: str, *args: object) -> None:
         hook(*args)
 
 
-def _deliveries(options: "dict[str, Any]") -> int:
-    """How often a message is handed out before it is a dead letter; 0: it is not on lease at all."""
-    on_crash = options.get("on_crash", "drop")
-    if on_crash == "drop":
-        return 0
-    return 1 if on_crash == "dead_letter" else options.get("max_deliveries", MAX_DELIVERIES)
+def _report(instance: object, error: BaseException) -> None:
+    """`on_failure`.  What the actor died of stays what it was, whatever the hook itself does."""
+    try:
+        _hook(instance, "on_failure", error)
+    except Exception as second:
+        error.add_note(f"on_failure raised in its turn: {type(second).__name__}: {second}")
 
 
-def _serve(ref: "ActorRef", instance: "Any", inbox: "Inbox", deliveries: int) -> None:
+def _serve(ref: "ActorRef", instance: "Any", inbox: "Inbox", leases: bool) -> None:
     while not _core.await_message(True):
-        lease = inbox.lease() if deliveries else None
+        lease = inbox.lease() if leases else None
         try:
             message = inbox.recv() if lease is None else lease.__enter__()
         except EndOfChannel:
-            return  # drained
-        _core.await_message(False)
-        if lease is None:
-            _handle(ref, instance, message)
+            _core.take_stop()  # drained; and if a stop was asked besides, on_stop is not to meet it
+            return
+        except DecodeError as error:
+            _refuse(error)
         else:
-            _handle_leased(ref, instance, message, lease, deliveries)
+            _core.await_message(False)
+            _handle(ref, instance, message, lease)
         ref._done()
 
 
-def _handle_leased(ref: "ActorRef", instance: "Any", message: "Any", lease: "_core.Lease[Any]", deliveries: int) -> None:
-    if lease.deliveries > deliveries:  # the last life died with it
-        lease.__exit__(None, None, None)
-        _bury(ref, message, lease.deliveries - 1)
-        return
-    try:
-        _handle(ref, instance, message)
-    except Stopped:
-        lease.__exit__(None, None, None)  # broken off, not crashed: it is not handed out again
-        raise
-    except Exception:
-        if lease.deliveries >= deliveries:
-            lease.__exit__(None, None, None)
-            _bury(ref, message, lease.deliveries)
-        raise  # else it stays on lease, and goes back as this life ends
-    lease.__exit__(None, None, None)
-
-
-def _bury(ref: "ActorRef", message: "Any", deliveries: int) -> None:
-    letter = message[:3] if type(message) is Request else message
-    _core.dead_letter(DeadLetter((ref, letter, deliveries)))
-
-
-def _handle(ref: "ActorRef", instance: "Any", message: "Any") -> None:
-    if type(message) is not Request:
-        receive = getattr(instance, "on_receive", None)
-        if receive is None:
-            _bury(ref, message, 1)
-        else:
-            receive(message)
-        return
-    method, args, kwargs, reply = message
+def _refuse(error: DecodeError) -> None:
+    """What was asked cannot be rebuilt here.  Who waits for an answer gets that; a cast or a message is failed by it."""
+    _core.await_message(False)
+    reply = getattr(error, "_reply", None)
     if reply is None:
-        getattr(instance, method)(*args, **kwargs)
+        raise error
+    del error._reply  # type: ignore[attr-defined]
+    _core.answer(reply, False, snapshot(error))
+
+
+def _handle(ref: "ActorRef", instance: "Any", message: "Any", lease: "_core.Lease[Any] | None") -> None:
+    if type(message) is Request and message[3] is not None:
+        _handle_call(instance, message, lease)
         return
     try:
-        answer = (True, getattr(instance, method)(*args, **kwargs))
-    except (Stopped, Killed):
-        raise  # the reply goes with us: the caller gets ActorDied
+        if type(message) is Request:
+            method, args, kwargs, _ = message
+            getattr(instance, method)(*args, **kwargs)
+        else:
+            _receive(ref, instance, message)
+    except Stopped:
+        _keep(lease)  # broken off, not crashed
+        raise
+    _keep(lease)  # else it stays on lease, and goes back as this life ends
+
+
+def _receive(ref: "ActorRef", instance: "Any", message: object) -> None:
+    receive = getattr(instance, "on_receive", None)
+    if receive is None:
+        _core.dead_letter(DeadLetter((ref, message, 1)))
+    else:
+        receive(message)
+
+
+def _handle_call(instance: "Any", request: Request, lease: "_core.Lease[Any] | None") -> None:
+    method, args, kwargs, reply = request
+    try:
+        ok, value = True, getattr(instance, method)(*args, **kwargs)
+    except Stopped:
+        _keep(lease)
+        reply.close()  # the caller gets ActorDied, before on_stop runs
+        raise
+    except Killed:
+        raise
     except BaseException as error:
-        answer = (False, snapshot(error))
-    _answer(reply, answer)
+        ok, value = False, snapshot(error)
+    _keep(lease)  # it is done, whatever becomes of the answer
+    try:
+        _core.answer(reply, ok, value)
+    except Exception as error:  # the result does not cross
+        _core.answer(reply, False, snapshot(error))
+
+
+def _keep(lease: "_core.Lease[Any] | None") -> None:
+    if lease is not None:
+        lease.__exit__(None, None, None)
 
 
 def snapshot(error: BaseException) -> "RemoteError":
     from csp._remote import snapshot
 
     return snapshot(error)
-
-
-def _answer(reply: "_core.SendChannel[Any]", answer: "tuple[bool, Any]") -> None:
-    try:
-        reply.send_nowait(answer)
-    except BrokenChannel:
-        pass  # too late: the caller has left
-    except NotShareable as error:
-        reply.send_nowait((False, snapshot(error)))
-    reply.close()

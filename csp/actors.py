@@ -55,9 +55,10 @@ __all__ = [
 ]
 
 _MAILBOX = 1024
+_MAX_DELIVERIES = 3
 _ISOLATIONS = ("interpreter", "thread", "process")
 _KINDS = {"interpreter": 0, "thread": 2}  # as spawn_actor wants it; 1 is csp.interpreters
-_LIFE_OPTIONS = ("ready", "on_crash", "max_deliveries")  # what a life has to know itself
+_LIFE_OPTIONS = ("ready", "on_crash")  # what a life has to know itself
 _ON_CRASH = ("drop", "redeliver", "dead_letter")
 _OPTIONS = frozenset(
     "isolation mailbox trap_stop ready start_timeout on_crash max_deliveries".split()
@@ -135,7 +136,7 @@ def _check_options(options: "dict[str, Any]") -> None:
         raise TypeError(f"@actor has no option {name!r}")
     if options.get("on_crash", "drop") not in _ON_CRASH:
         raise ValueError(f"on_crash must be one of {', '.join(_ON_CRASH)}, not {options['on_crash']!r}")
-    deliveries = options.get("max_deliveries", 3)
+    deliveries = options.get("max_deliveries", _MAX_DELIVERIES)
     if type(deliveries) is not int or deliveries < 1:
         raise ValueError(f"max_deliveries must be an int of at least 1, not {deliveries!r}")
     if options.get("isolation", "interpreter") not in _ISOLATIONS:
@@ -152,6 +153,14 @@ def _mailbox(capacity: "Any") -> int:
     if capacity < 1:
         raise ValueError(f"mailbox must be at least 1, not {capacity}")
     return capacity
+
+
+def _deliveries(options: "dict[str, Any]") -> int:
+    """How often a message is handed out before it is a dead letter; 0: what a crash leaves is dropped."""
+    on_crash = options.get("on_crash", "drop")
+    if on_crash == "drop":
+        return 0
+    return 1 if on_crash == "dead_letter" else int(options.get("max_deliveries", _MAX_DELIVERIES))
 
 
 def spawn(
@@ -218,6 +227,7 @@ def start(
             _KINDS[isolation],
             isinstance(target, type),
             keep,
+            _deliveries(options),
             _mailbox(options.get("mailbox", _MAILBOX)),
             _parent_here(),
             no_start(),

@@ -3,6 +3,8 @@
 
 #include "mem.h"
 
+void (*csp_actor_bury)(csp_actor *actor, csp_msg *msg); /* process-wide; the shell installs the same function every time */
+
 static _Atomic uint64_t last_id; /* process-wide; relaxed: only uniqueness counts */
 
 static uint32_t fork_generation(void)
@@ -71,6 +73,7 @@ csp_actor *csp_actor_new(const csp_actor_spec *spec, csp_status *p_status)
     actor->trap_stop = spec->trap_stop;
     actor->serves = spec->serves;
     actor->keep = spec->keep;
+    actor->max_deliveries = spec->max_deliveries;
     actor->epoch = 1;
     actor->started_at = (double)csp_now() / 1e9;
     actor->activity = CSP_BUSY;
@@ -338,22 +341,47 @@ static void cancel_and_drop(struct csp_interp *interp, csp_cancel how)
     csp_interp_decref(interp);
 }
 
+/* The mailbox, counted, of one that will take nothing more out of it; else NULL. */
+static csp_chan *doomed_inbox_locked(csp_actor *actor, bool doomed)
+{
+    if (!doomed || actor->keep != CSP_KEEP_NEVER || actor->is_interpreter || actor->inbox == NULL)
+        return NULL;
+    csp_chan_incref(actor->inbox);
+    return actor->inbox;
+}
+
+/* Whoever waits for room in it, or for the answer to what is queued, waits in vain. */
+static void close_doomed(csp_chan *inbox)
+{
+    if (inbox == NULL)
+        return;
+    csp_effects fx;
+    csp_effects_init(&fx);
+    csp_chan_close(inbox, NULL, NULL, &fx);
+    csp_chan_discard(inbox, &fx);
+    csp_effects_run(&fx);
+    csp_chan_decref(inbox);
+}
+
 void csp_actor_ask_stop(csp_actor *actor)
 {
     csp_lock_acquire(&actor->lock);
     bool first = !actor->stop_asked && actor->state != CSP_ACTOR_EXITED;
     actor->stop_asked = true;
     bool breaks_off = !actor->trap_stop || actor->between;
-    struct csp_interp *interp = first && breaks_off ? borrow_interp_locked(actor) : NULL;
     csp_end *stopping = first ? actor->stopping_sender : NULL;
     if (first)
         actor->stopping_sender = NULL;
-    csp_lock_release(&actor->lock);
     if (stopping != NULL) {
         csp_msg yes = {.kind = CSP_MSG_TRUE};
         deliver(stopping, &yes); /* before the waits are broken off: a select on it sees the value */
     }
-    cancel_and_drop(interp, CSP_STOP_ASKED);
+    /* With our lock held: who sees stop_asked can take the stop, and none comes after that. */
+    if (first && breaks_off && actor->interp != NULL)
+        csp_interp_cancel(actor->interp, CSP_STOP_ASKED);
+    csp_chan *doomed = doomed_inbox_locked(actor, first && actor->serves);
+    csp_lock_release(&actor->lock);
+    close_doomed(doomed);
 }
 
 bool csp_actor_between(csp_actor *actor, bool between)
@@ -370,8 +398,10 @@ void csp_actor_ask_kill(csp_actor *actor)
     csp_lock_acquire(&actor->lock);
     actor->kill_asked = true;
     struct csp_interp *interp = borrow_interp_locked(actor);
+    csp_chan *doomed = doomed_inbox_locked(actor, true);
     csp_lock_release(&actor->lock);
     cancel_and_drop(interp, CSP_KILL_ASKED);
+    close_doomed(doomed);
 }
 
 static uint32_t count_self_refs(csp_actor *actor, const csp_msg *exit)
@@ -421,14 +451,25 @@ static void close_for_all(csp_chan *chan)
     csp_effects_run(&fx);
 }
 
-static void free_given_up(given_up *out)
+static void note_discarded(csp_actor *actor, csp_chan *inbox)
+{
+    csp_chan_info info;
+    csp_chan_inspect(inbox, &info);
+    csp_lock_acquire(&actor->lock);
+    actor->discarded = info.counts.discarded;
+    csp_lock_release(&actor->lock);
+}
+
+static void free_given_up(csp_actor *actor, given_up *out)
 {
     if (out->inbox != NULL)
         close_for_all(out->inbox); /* whoever else receives from it, nobody may send any more */
     for (size_t i = 0; i < sizeof out->ends / sizeof *out->ends; i++)
         free_end(out->ends[i]);
-    if (out->inbox != NULL)
+    if (out->inbox != NULL) {
+        note_discarded(actor, out->inbox);
         csp_chan_decref(out->inbox);
+    }
     if (out->stopping != NULL)
         csp_chan_decref(out->stopping);
     csp_msg_clear(&out->exit);
@@ -460,8 +501,16 @@ void csp_actor_set_keep(csp_actor *actor, csp_keep keep)
         return;
     csp_actor_incref(actor); /* the ends given up may hold the last messages that refer to it */
     csp_actor_unname(actor);
-    free_given_up(&out);
+    free_given_up(actor, &out);
     csp_actor_decref(actor);
+}
+
+/* The message that was in hand, if a crash gave it back: nobody gets it once it was handed out often enough, or nobody is left. */
+static void bury_crashed(csp_actor *actor, csp_chan *inbox, bool kept)
+{
+    csp_msg msg;
+    while (csp_chan_take_returned(inbox, kept ? actor->max_deliveries : 1, &msg))
+        csp_actor_bury(actor, &msg);
 }
 
 bool csp_actor_exited(csp_actor *actor, struct csp_owner *owner, csp_msg *exit, bool failed)
@@ -475,10 +524,17 @@ bool csp_actor_exited(csp_actor *actor, struct csp_owner *owner, csp_msg *exit, 
         if (!kept)
             actor->over = true;
     }
+    csp_chan *inbox = current && actor->max_deliveries > 0 ? actor->inbox : NULL;
+    if (inbox != NULL)
+        csp_chan_incref(inbox);
     csp_lock_release(&actor->lock);
     if (!current) {
         csp_msg_clear(exit);
         return false;
+    }
+    if (inbox != NULL) {
+        bury_crashed(actor, inbox, kept);
+        csp_chan_decref(inbox);
     }
     if (!kept)
         csp_actor_unname(actor); /* the name is free before anybody hears of the end */
@@ -508,7 +564,7 @@ bool csp_actor_exited(csp_actor *actor, struct csp_owner *owner, csp_msg *exit, 
 
     if (late)
         csp_actor_unname(actor);
-    free_given_up(&out);
+    free_given_up(actor, &out);
     if (interp != NULL)
         csp_interp_decref(interp);
     for (uint32_t i = 0; i < nmonitors; i++)
@@ -550,11 +606,13 @@ csp_status csp_actor_restart(csp_actor *actor)
         status = CSP_WOULD_BLOCK;
     else if (status == CSP_OK && actor->over)
         status = CSP_END;
-    if (status == CSP_OK)
+    if (status == CSP_OK) {
         renew_locked(actor, stopping, sender, receiver, &out);
+        csp_chan_reopen(actor->inbox); /* the last life may have been drained */
+    }
     csp_lock_release(&actor->lock);
     if (status == CSP_OK) {
-        free_given_up(&out);
+        free_given_up(actor, &out);
         return CSP_OK;
     }
     if (listed)

@@ -42,11 +42,13 @@ typedef struct csp_actor {
     bool in_thread;            /* immutable: shares the interpreter of whoever spawned it */
     bool trap_stop;            /* immutable: a stop only fires `stopping` */
     bool serves;               /* immutable: a class, which answers calls */
+    uint32_t max_deliveries;   /* immutable: how often a message is handed out before it is a dead letter; 0: none ever is */
     uint32_t epoch;            /* guarded by lock: which life this is; the first is 1 */
     int keep;                  /* guarded by lock: csp_keep */
     bool over;                 /* guarded by lock: no further life; the name and the mailbox are given up */
     bool between;              /* guarded by lock: a class that traps stops waits for its next message: a stop may break that off */
     uint64_t handled;          /* guarded by lock: messages done, over all lives */
+    uint64_t discarded;        /* guarded by lock, once over: messages that no life was left for */
     double cpu_seconds;        /* guarded by lock: processor time of the last life, once it has ended */
     double started_at;         /* guarded by lock: time.monotonic() at the start of this life */
     int state;                 /* guarded by lock: csp_actor_state */
@@ -69,6 +71,7 @@ typedef struct csp_actor {
     uint32_t listed;           /* guarded by the table's lock: reasons to be on the list: each thread that still runs a life of
                                   it, and one while another life may follow */
     bool listed_as_kept;       /* guarded by the table's lock: the latter */
+    uint32_t zombies;          /* guarded by the table's lock: threads that were given up and still run */
     bool named;                /* guarded by the table's lock */
     struct csp_actor *next, *prev, *next_named; /* guarded by the table's lock */
 } csp_actor;
@@ -80,6 +83,7 @@ typedef struct {
     bool in_thread;      /* isolation "thread": shares the interpreter of whoever spawns it */
     bool trap_stop, serves;
     int keep;            /* csp_keep */
+    unsigned max_deliveries; /* 0: what a crash leaves is dropped */
     size_t mailbox;      /* capacity of the inbox */
     csp_actor *parent;   /* or NULL */
 } csp_actor_spec;
@@ -111,6 +115,13 @@ csp_actor *csp_actor_find(const char *name);
  * `children_of`: only those that it spawned (NULL: only those of main), unless `all`. */
 csp_actor **csp_actor_snapshot(csp_actor *children_of, bool all, uint32_t *p_count);
 
+/* A thread of the actor is given up; it has come back.  `thread` is its state, guarded by the table's lock: giving up one that has
+ * come back has no effect.  And the actors of those given up, in a RAW array as above, once a thread. */
+typedef enum { CSP_THREAD_RUNS = 0, CSP_THREAD_GIVEN_UP, CSP_THREAD_GONE } csp_thread_state;
+void csp_actor_give_up_thread(csp_actor *actor, csp_thread_state *thread);
+void csp_actor_thread_gone(csp_actor *actor, csp_thread_state *thread);
+csp_actor **csp_actor_zombies(uint32_t *p_count);
+
 /* A receiving end of a new monitor, for `interp`.  NULL without memory. */
 csp_end *csp_actor_monitor(csp_actor *actor, struct csp_interp *interp);
 
@@ -129,7 +140,8 @@ void csp_actor_alive(csp_actor *actor, struct csp_owner *owner);
 /* Keep the text (copied) for the ActorStartError; the first one counts. */
 void csp_actor_set_start_error(csp_actor *actor, const char *text);
 
-/* Ask it to stop: `stopping` fires and, unless it traps stops, its waits end with CSP_STOPPED.  Idempotent. */
+/* Ask it to stop: `stopping` fires and, unless it traps stops, its waits end with CSP_STOPPED.  Whoever waits for an answer that a
+ * class without a further life will not give any more learns it now.  Idempotent. */
 void csp_actor_ask_stop(csp_actor *actor);
 
 /* A class that traps stops begins or ends its wait for a message.  Beginning is refused (true) once a stop has been asked. */
@@ -158,6 +170,10 @@ void csp_actor_close_inbox(csp_actor *actor);
 csp_status csp_actor_begin_run(csp_actor *actor);
 void csp_actor_end_run(csp_actor *actor);
 csp_status csp_actor_begin_close(csp_actor *actor);
+
+/* Send `msg` (moved) to the dead letters, as a DeadLetter for the actor.  No lock held.  Installed by letter.c, which knows how such
+ * a value is written. */
+extern void (*csp_actor_bury)(csp_actor *actor, csp_msg *msg);
 
 /* Where messages go that nobody will handle: made on first use, kept open for ever in both directions, dropping the oldest.
  * Borrowed; NULL without memory. */

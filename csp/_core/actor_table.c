@@ -13,7 +13,7 @@
 
 static csp_lock table_lock;                 /* process-wide; rank REGISTRY, zero is a free lock; held with no other lock */
 static csp_actor *first_actor, *last_actor; /* process-wide; guarded by table_lock: all whose thread lives, oldest first */
-static uint32_t nactors;                    /* process-wide; guarded by table_lock */
+static uint32_t nactors, nzombies;          /* process-wide; guarded by table_lock */
 static csp_actor *names[NAME_BUCKETS];      /* process-wide; guarded by table_lock */
 static bool process_ending;                 /* process-wide; guarded by table_lock */
 static _Atomic uint32_t lives;              /* process-wide; release in csp_life_end / acquire in csp_lives */
@@ -40,7 +40,7 @@ static void after_fork_in_child(void)
 {
     csp_lock_init(&table_lock, CSP_RANK_REGISTRY, 0);
     first_actor = last_actor = NULL;
-    nactors = 0;
+    nactors = nzombies = 0;
     memset(names, 0, sizeof names);
     dead_letters = NULL;
     atomic_store_explicit(&lives, 0, memory_order_relaxed); /* one thread: nothing to order */
@@ -183,6 +183,44 @@ csp_actor **csp_actor_snapshot(csp_actor *children_of, bool all, uint32_t *p_cou
     csp_actor **list = csp_raw_alloc((nactors + 1) * sizeof *list);
     for (csp_actor *actor = first_actor; list != NULL && actor != NULL; actor = actor->next) {
         if (all || actor->parent == children_of) {
+            csp_actor_incref(actor);
+            list[n++] = actor;
+        }
+    }
+    csp_lock_release(&table_lock);
+    *p_count = n;
+    return list;
+}
+
+void csp_actor_give_up_thread(csp_actor *actor, csp_thread_state *thread)
+{
+    lock_table();
+    if (*thread == CSP_THREAD_RUNS) {
+        *thread = CSP_THREAD_GIVEN_UP;
+        actor->zombies++;
+        nzombies++;
+    }
+    csp_lock_release(&table_lock);
+}
+
+void csp_actor_thread_gone(csp_actor *actor, csp_thread_state *thread)
+{
+    lock_table();
+    if (*thread == CSP_THREAD_GIVEN_UP) {
+        actor->zombies--;
+        nzombies--;
+    }
+    *thread = CSP_THREAD_GONE;
+    csp_lock_release(&table_lock);
+}
+
+csp_actor **csp_actor_zombies(uint32_t *p_count)
+{
+    uint32_t n = 0;
+    lock_table();
+    csp_actor **list = csp_raw_alloc((nzombies + 1) * sizeof *list);
+    for (csp_actor *actor = first_actor; list != NULL && actor != NULL; actor = actor->next) {
+        for (uint32_t i = 0; i < actor->zombies && n < nzombies; i++) {
             csp_actor_incref(actor);
             list[n++] = actor;
         }

@@ -315,6 +315,37 @@ bool csp_chan_close(csp_chan *chan, csp_end *end, csp_msg *cause, csp_effects *f
     return first;
 }
 
+void csp_chan_discard(csp_chan *chan, csp_effects *fx)
+{
+    csp_chan_lock(chan);
+    chan->counts.discarded += chan->buffer.length;
+    csp_effects_add_values(fx, csp_queue_detach(&chan->buffer));
+    csp_chan_unlock(chan);
+}
+
+bool csp_chan_take_returned(csp_chan *chan, uint32_t deliveries, csp_msg *to)
+{
+    csp_chan_lock(chan);
+    bool found = chan->buffer.length > 0;
+    if (found) {
+        csp_queue_pop(&chan->buffer, to);
+        found = to->deliveries > 0 && to->deliveries >= deliveries;
+        if (!found)
+            csp_queue_push_front(&chan->buffer, to); /* into the place just left: it cannot fail */
+    }
+    if (found)
+        chan->counts.received++;
+    csp_chan_unlock(chan);
+    return found;
+}
+
+void csp_chan_reopen(csp_chan *chan)
+{
+    csp_chan_lock(chan);
+    chan->closed = false;
+    csp_chan_unlock(chan);
+}
+
 /* --- send and receive --- */
 
 static csp_status send_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_effects *fx)

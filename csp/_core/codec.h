@@ -28,6 +28,9 @@ int csp_encode_slow(csp_state *state, PyObject *value, csp_msg *msg);
  * NULL with DecodeError (or MemoryError, or a BaseException that is no Exception) set. */
 PyObject *csp_decode_slow(csp_state *state, csp_msg *msg, bool keep);
 
+/* letter.c: from now on dead letters can be written without an interpreter. */
+void csp_install_letters(void);
+
 /* csp._pickling, imported on first need.  Borrowed; NULL with an exception set. */
 PyObject *csp_pickling(csp_state *state);
 

@@ -278,6 +278,19 @@ static PyObject *get_actor(decoder *d)
     return csp_ref_new(d->state, part->self);
 }
 
+/* Of a call or cast what was asked, without whom to answer. */
+static PyObject *get_letter(decoder *d)
+{
+    csp_msg *msg = d->blob->parts[get_size(d)].self;
+    PyObject *message = csp_decode(d->state, msg, true);
+    PyTypeObject *request = d->state->record_types[CSP_REQUEST];
+    if (message == NULL || request == NULL || Py_TYPE(message) != request)
+        return message;
+    PyObject *asked = PyTuple_GetSlice(message, 0, 3);
+    Py_DECREF(message);
+    return asked;
+}
+
 static PyObject *get_view(decoder *d)
 {
     csp_block *block = d->blob->parts[get_size(d)].self;
@@ -448,6 +461,7 @@ static PyObject *get_scalar(decoder *d, csp_tag tag)
     case TAG_HANDLE: return get_handle(d);
     case TAG_ACTOR: return get_actor(d);
     case TAG_VIEW: return get_view(d);
+    case TAG_LETTER: return get_letter(d);
     default:
         if (tag >= TAG_SMALL)
             return PyLong_FromLong((long)tag - TAG_SMALL);

@@ -33,6 +33,7 @@ typedef enum {
     TAG_ACTOR,      /* size: index of the part that is the actor */
     TAG_VIEW,       /* flags byte, part, item size, format (size, bytes), ndim byte, shape as sizes: a memoryview */
     TAG_PICKLE,     /* size, a pickle; then the list of its out-of-band buffers and parts, as a value */
+    TAG_LETTER,     /* size: index of the part that is a message in another one: what a dead letter is about */
     TAG_SMALL = 64, /* 64 + i: the int i, 0 <= i < 64 */
     TAG_SHARED = 128,
 } csp_tag;

@@ -268,10 +268,11 @@ static PyObject *actor_figures(actor_object *self, PyObject *unused)
     unsigned long long handled = actor->handled;
     double started_at = actor->started_at;
     bool over = actor->over;
+    unsigned long long discarded = actor->inbox != NULL ? info.counts.discarded : actor->discarded;
     unsigned long epoch = actor->epoch;
     csp_lock_release(&actor->lock);
     return Py_BuildValue("(KdOknK)", handled, started_at, over ? Py_True : Py_False, epoch, (Py_ssize_t)info.buffered,
-                         (unsigned long long)info.counts.discarded);
+                         discarded);
 }
 
 static PyObject *actor_cpu_seconds(actor_object *self, PyObject *unused)
@@ -502,8 +503,8 @@ static PyObject *spawn_actor(PyObject *module, PyObject *args)
     PyObject *parent, *payload, *remote, *result = NULL;
     int unique, trap_stop, kind, serves;
     Py_ssize_t mailbox;
-    if (!PyArg_ParseTuple(args, "OsppipinOO:spawn_actor", &payload, &spec.name, &unique, &trap_stop, &kind,
-                          &serves, &spec.keep, &mailbox, &parent, &remote))
+    if (!PyArg_ParseTuple(args, "OsppipiInOO:spawn_actor", &payload, &spec.name, &unique, &trap_stop, &kind,
+                          &serves, &spec.keep, &spec.max_deliveries, &mailbox, &parent, &remote))
         return NULL;
     spec.unique = unique;
     spec.trap_stop = trap_stop;
@@ -565,10 +566,9 @@ static PyObject *find_actor(PyObject *module, PyObject *name)
     return ref;
 }
 
-static PyObject *list_actors(PyObject *module, PyObject *unused)
+/* Takes over the array. */
+static PyObject *list_of(PyObject *module, csp_actor **actors, uint32_t n)
 {
-    uint32_t n = 0;
-    csp_actor **actors = csp_actor_snapshot(NULL, true, &n);
     PyObject *list = actors == NULL ? PyErr_NoMemory() : PyList_New(0);
     for (uint32_t i = 0; i < n; i++) {
         PyObject *ref = list == NULL ? NULL : csp_ref_new(csp_state_of_module(module), actors[i]);
@@ -579,6 +579,20 @@ static PyObject *list_actors(PyObject *module, PyObject *unused)
     }
     csp_raw_free(actors);
     return list;
+}
+
+static PyObject *list_actors(PyObject *module, PyObject *unused)
+{
+    uint32_t n = 0;
+    csp_actor **actors = csp_actor_snapshot(NULL, true, &n);
+    return list_of(module, actors, n);
+}
+
+static PyObject *zombies(PyObject *module, PyObject *unused)
+{
+    uint32_t n = 0;
+    csp_actor **actors = csp_actor_zombies(&n);
+    return list_of(module, actors, n);
 }
 
 static PyObject *dead_letters(PyObject *module, PyObject *unused)
@@ -618,8 +632,8 @@ static PyObject *set_ref_type(PyObject *module, PyObject *type)
 
 PyMethodDef csp_actor_functions[] = {
     {"spawn_actor", spawn_actor, METH_VARARGS,
-     PyDoc_STR("spawn_actor(payload, name, unique, trap_stop, kind, serves, keep, mailbox, parent, remote) -> (ref, "
-               "started)\n\n"
+     PyDoc_STR("spawn_actor(payload, name, unique, trap_stop, kind, serves, keep, max_deliveries, mailbox, parent, "
+               "remote)\n-> (ref, started)\n\n"
                "Start a thread with an interpreter of its own.  `started` gets True, or the Exit of one that never came up,\n"
                "which has `remote` if it could not say itself what was wrong.  mailbox < 0: unbounded.  keep: may another\n"
                "life follow?  0 never, 1 after a failure, 2 always.  kind: 0 an actor, 1 an interpreter of csp.interpreters, 2 an\n"
@@ -629,6 +643,7 @@ PyMethodDef csp_actor_functions[] = {
                "kept.  Raises ActorDied if\nit has no further life.")},
     {"find_actor", find_actor, METH_O, PyDoc_STR("find_actor(name) -> ActorRef | None")},
     {"list_actors", list_actors, METH_NOARGS, PyDoc_STR("list_actors() -> references to all whose thread lives")},
+    {"zombies", zombies, METH_NOARGS, PyDoc_STR("zombies() -> references to those given up whose thread still runs")},
     {"dead_letters", dead_letters, METH_NOARGS, PyDoc_STR("dead_letters() -> RecvChannel of what nobody will handle")},
     {"dead_letter", dead_letter, METH_O, PyDoc_STR("dead_letter(letter)\n\nSend to the dead letters; never waits.")},
     {"set_ref_type", set_ref_type, METH_O, PyDoc_STR("set_ref_type(cls)\n\nThe class that references are made of.")},

@@ -158,6 +158,7 @@ void csp_actor_quarantine(csp_actor *actor)
         csp_interp_died(record, &cause, false);
         csp_interp_decref(record);
     }
+    csp_actor_give_up_thread(actor, &owner->thread);
     for_children(actor, false, kill_for_good); /* its own thread, if it comes back, finds another life's perhaps */
     if (csp_actor_exited(actor, owner, &exit, true))
         csp_owner_decref(owner);
@@ -359,6 +360,7 @@ static void announce(csp_owner *owner)
 static void outlive_threads(csp_owner *owner)
 {
     csp_interp_died(owner->record, NULL, true);
+    csp_actor_give_up_thread(owner->actor, &owner->thread);
     Py_BEGIN_ALLOW_THREADS
     announce(owner);
     Py_END_ALLOW_THREADS
@@ -444,6 +446,7 @@ static void *owner_main(void *arg)
     else
         live_in_own_interpreter(owner);
     announce(owner);
+    csp_actor_thread_gone(actor, &owner->thread);
     csp_actor_unlist(actor);
     csp_owner_decref(owner);
     return NULL;
@@ -546,10 +549,13 @@ static PyObject *boot_asked(PyObject *module, PyObject *unused)
     csp_actor *actor = owner->actor;
     csp_lock_acquire(&actor->lock);
     bool stop = actor->stop_asked, kill = actor->kill_asked || actor->owner != owner;
+    csp_chan_info stopping = {.closed = false};
+    if (!kill && actor->stopping != NULL)
+        csp_chan_inspect(actor->stopping, &stopping);
     csp_lock_release(&actor->lock);
     /* Relaxed: only this interpreter's own waits deliver a stop, and they are over or their outcome is known. */
     uint32_t cancel = atomic_load_explicit(&owner->record->cancel, memory_order_relaxed);
-    bool noticed = actor->trap_stop || cancel >= CSP_STOP_DELIVERED;
+    bool noticed = actor->trap_stop || cancel >= CSP_STOP_DELIVERED || stopping.counts.received > 0;
     return PyUnicode_FromString(kill ? "kill" : !stop ? "" : noticed ? "stop" : "unnoticed stop");
 }
 

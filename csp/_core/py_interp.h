@@ -24,6 +24,7 @@ typedef struct csp_owner {
     csp_msg failed_exit;     /* owner's thread only once started: the Exit for a life that could not say its own */
     clockid_t cpu_clock;     /* guarded by actor->lock while it is the actor's owner: the thread's processor time */
     bool has_cpu_clock;      /* guarded by actor->lock, as above */
+    csp_thread_state thread; /* guarded by the table's lock */
     bool failed;             /* owner's thread only: the Exit is a failure, for the record's `keep` */
     PyInterpreterState *shared; /* immutable: isolation "thread": the interpreter that it shares, which ends its children
                                 first; NULL: it has one of its own */

@@ -7,6 +7,7 @@
 
 #include "codec.h"
 #include "mem.h"
+#include "py_call.h"
 #include "py_wait.h"
 
 typedef struct {
@@ -107,8 +108,10 @@ static PyObject *lease_enter(PyObject *object, PyObject *unused)
     self->deliveries = lease->msg.deliveries;
     PyObject *value = csp_decode(self->state, &lease->msg, true);
     if (value == NULL) {
-        if (csp_value_is_bad())
+        if (csp_value_is_bad()) {
+            csp_attach_reply(self->state, &lease->msg);
             csp_msg_clear(&lease->msg); /* it cannot be rebuilt here: gone, as with recv */
+        }
         else {
             lease->msg.deliveries--; /* nobody has seen it */
             csp_put_back(lease->chan, &lease->msg);

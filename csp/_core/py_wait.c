@@ -5,6 +5,7 @@
 #include "mem.h"
 
 #include "codec.h"
+#include "py_call.h"
 
 #ifdef __linux__
 #include <sys/syscall.h>
@@ -89,10 +90,13 @@ void csp_put_back(csp_chan *chan, csp_msg *msg)
 PyObject *csp_take(csp_state *state, csp_chan *chan, csp_msg *msg)
 {
     PyObject *value = csp_decode(state, msg, false);
-    if (value == NULL && !csp_value_is_bad())
+    if (value == NULL && !csp_value_is_bad()) {
         csp_put_back(chan, msg);
-    else
-        csp_msg_clear(msg);
+        return NULL;
+    }
+    if (value == NULL)
+        csp_attach_reply(state, msg);
+    csp_msg_clear(msg);
     return value;
 }
 

@@ -22,7 +22,8 @@ typedef enum {
 
 #define CSP_KEY_CACHE 256 /* direct-mapped cache of short dictionary keys: a power of two */
 
-#define CSP_NRECORDS 8 /* Exit, RemoteError, ...: `_core.set_record_type(code, cls)`, code < CSP_NRECORDS */
+#define CSP_NRECORDS 8 /* `_core.set_record_type(code, cls)`, code < CSP_NRECORDS */
+enum { CSP_EXIT = 0, CSP_REMOTE_ERROR, CSP_REQUEST, CSP_DEAD_LETTER };
 
 typedef struct csp_state {
     csp_interp *interp;              /* this interpreter's record; counted */
@@ -105,7 +106,7 @@ int csp_add_block_type(PyObject *module, csp_state *state);   /* buffer.c */
 int csp_add_actor_types(PyObject *module, csp_state *state);  /* py_actor.c */
 
 /* Method tables of rooms that only add functions to the module. */
-extern PyMethodDef csp_channel_functions[], csp_select_functions[], csp_timer_functions[], csp_interp_functions[], csp_actor_functions[],
+extern PyMethodDef csp_channel_functions[], csp_select_functions[], csp_timer_functions[], csp_interp_functions[], csp_actor_functions[], csp_call_functions[],
     csp_codec_functions[], csp_debug_functions[];
 
 #endif

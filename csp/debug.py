@@ -1,0 +1,26 @@
+"""For looking at a running program: what is alive, what is stuck.
+
+    print(csp.debug.zombies())
+"""
+
+from csp import _core
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from csp._ref import ActorRef
+
+__all__ = ["census", "zombies"]
+
+
+def zombies() -> "list[ActorRef]":
+    """The actors that were given up because they are stuck in C code, and whose thread still runs.
+
+    Their end has been announced and their names are free; what they hold of the process is reclaimed if the C code ever
+    returns.  An actor with several such lives stands in the list once for each.
+    """
+    return _core.zombies()
+
+
+def census() -> "dict[str, int]":
+    """Count what is alive in the process: channels, interpreters, blobs and blocks of messages in flight."""
+    return _core.census()
