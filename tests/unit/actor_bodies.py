@@ -93,18 +93,18 @@ def unshareable_result() -> object:
 
 
 def block() -> None:
-    Channel[None]().recv()
+    csp.never().recv()
 
 
 def block_and_tell(up: SendChannel[str]) -> None:
     up.send("up")
-    Channel[None]().recv()
+    csp.never().recv()
 
 
 def clean_up(up: SendChannel[str], log: SendChannel[str]) -> None:
     up.send("up")
     try:
-        Channel[None]().recv()
+        csp.never().recv()
     finally:
         log.send("cleaned up")
 
@@ -154,7 +154,7 @@ def look_at_itself() -> tuple[str, int, str | None, csp.ActorRef]:
 def parent_of_two(up: SendChannel[csp.ActorRef]) -> None:
     up.send(csp.spawn(block))
     up.send(csp.spawn(block))
-    Channel[None]().recv()
+    csp.never().recv()
 
 
 def grandparent() -> tuple[str, str | None]:
@@ -184,7 +184,7 @@ def never_ready() -> None:
 
 @actor(ready=True, start_timeout=0.05)
 def too_slow() -> None:
-    Channel[None]().recv()
+    csp.never().recv()
 
 
 def path_and_name() -> tuple[list[str], str]:
@@ -269,7 +269,7 @@ def print_at_the_end(up: SendChannel[str]) -> None:
     atexit.register(print, "atexit", flush=True)
     up.send("up")
     try:
-        Channel[None]().recv()
+        csp.never().recv()
     finally:
         print("finally", flush=True)
 
@@ -277,7 +277,7 @@ def print_at_the_end(up: SendChannel[str]) -> None:
 def spawn_while_stopping(up: SendChannel[str]) -> None:
     up.send("up")
     try:
-        Channel[None]().recv()
+        csp.never().recv()
     finally:
         csp.spawn(block)
 

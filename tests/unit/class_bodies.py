@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import csp
-from csp import Channel, RecvChannel, SendChannel, actor, current_actor
+from csp import RecvChannel, SendChannel, actor, current_actor
 
 
 @actor
@@ -160,7 +160,7 @@ class Patient(Worker):
 class StuckAtTheEnd(Worker):
     def on_stop(self, reason: str) -> None:
         self.note("on_stop", reason)
-        Channel[None]().recv()
+        csp.never().recv()
 
 
 @actor
@@ -241,7 +241,7 @@ def stop_seen(up: SendChannel[str]) -> str:
     """Catch the stop; then csp works again."""
     up.send("up")
     try:
-        Channel[None]().recv()
+        csp.never().recv()
     except csp.Stopped:
         up.send("stopped")
         csp.sleep(0)
@@ -253,7 +253,7 @@ def stop_seen(up: SendChannel[str]) -> str:
 def stop_swallowed(up: SendChannel[str]) -> str:
     up.send("up")
     try:
-        Channel[None]().recv()
+        csp.never().recv()
     except csp.Stopped:
         pass
     up.send("went on")
@@ -264,7 +264,7 @@ def stop_swallowed(up: SendChannel[str]) -> str:
 def trapped(up: SendChannel[str]) -> str:
     up.send("up")
     me = current_actor()
-    csp.select([me.stopping, Channel[None]()])
+    csp.select([me.stopping, csp.never()])
     up.send("asked")
     return "value"
 
@@ -283,9 +283,9 @@ def selects_on_stopping(up: SendChannel[str]) -> str:
 def stubborn_finally(up: SendChannel[str]) -> None:
     up.send("up")
     try:
-        Channel[None]().recv()
+        csp.never().recv()
     finally:
-        Channel[None]().recv()
+        csp.never().recv()
 
 
 def raises_stopped() -> None:
@@ -346,4 +346,4 @@ def family(up: SendChannel[Any], log: SendChannel[Any]) -> None:
     """A parent with two children that write down how they end."""
     children = [Worker.spawn(log.clone()) for _ in range(2)]
     up.send([child.name for child in children])
-    Channel[None]().recv()
+    csp.never().recv()

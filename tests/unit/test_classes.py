@@ -413,6 +413,7 @@ def test_cast_returns_before_the_message_is_handled():
     assert ref.cast.wait() is None
     wait_parked(gate, receivers=1)
     gate.send(None)
+    ref.call.history()
     ref.stop()
     assert ("left",) in [log.recv() for _ in range(len(log))]
 

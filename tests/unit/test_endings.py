@@ -42,14 +42,14 @@ def expect(log, *what):
 
 
 def test_function_that_returns_ends_normal():
-    """"normal", with the value."""
+    """The reason is "normal", with the value."""
     ref = bodies.receive_one.spawn()
     ref.send(7)
     assert died(ref) == (ref, "normal", 7, None)
 
 
 def test_stopped_class_ends_shutdown(log):
-    """"shutdown"; on_stop ran, after the last message, with the reason."""
+    """The reason is "shutdown"; on_stop ran, after the last message, with the reason."""
     ref = bodies.Worker.spawn(log.sender)
     ref.send("x")
     ref.call.history()
@@ -58,14 +58,14 @@ def test_stopped_class_ends_shutdown(log):
 
 
 def test_drained_class_ends_shutdown(log):
-    """"shutdown" as well."""
+    """The reason is "shutdown" as well."""
     ref = bodies.Worker.spawn(log.sender)
     assert ref.drain(10).reason == "shutdown"
     assert drained(log)[-1] == ("on_stop", "shutdown")
 
 
 def test_killed_actor_ends_killed(log):
-    """"killed"; neither on_stop nor on_failure runs."""
+    """The reason is "killed"; neither on_stop nor on_failure runs."""
     ref = bodies.Worker.spawn(log.sender)
     assert ref.kill() == (ref, "killed", None, None)
     assert drained(log) == [("on_start",)]
