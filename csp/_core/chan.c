@@ -315,12 +315,30 @@ bool csp_chan_close(csp_chan *chan, csp_end *end, csp_msg *cause, csp_effects *f
     return first;
 }
 
+#define MOST_RETURNED 16 /* an actor has one message in hand; more only if a function leases more */
+
 void csp_chan_discard(csp_chan *chan, csp_effects *fx)
 {
+    csp_msg returned[MOST_RETURNED];
+    size_t n = 0, kept = 0;
     csp_chan_lock(chan);
+    while (n < MOST_RETURNED && chan->buffer.length > 0) {
+        csp_queue_pop(&chan->buffer, &returned[n]);
+        if (returned[n].deliveries == 0) {
+            csp_queue_push_front(&chan->buffer, &returned[n]); /* into the place just left: it cannot fail */
+            break;
+        }
+        n++;
+    }
     chan->counts.discarded += chan->buffer.length;
     csp_effects_add_values(fx, csp_queue_detach(&chan->buffer));
+    for (kept = n; kept > 0 && csp_queue_push_front(&chan->buffer, &returned[kept - 1]);)
+        kept--;
+    chan->counts.discarded += kept; /* out of memory */
+    buffer_changed(chan);
     csp_chan_unlock(chan);
+    while (kept > 0)
+        csp_msg_clear(&returned[--kept]);
 }
 
 bool csp_chan_take_returned(csp_chan *chan, uint32_t deliveries, csp_msg *to)
@@ -335,6 +353,7 @@ bool csp_chan_take_returned(csp_chan *chan, uint32_t deliveries, csp_msg *to)
     }
     if (found)
         chan->counts.received++;
+    buffer_changed(chan);
     csp_chan_unlock(chan);
     return found;
 }

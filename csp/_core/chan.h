@@ -119,7 +119,7 @@ void csp_end_abandon(csp_end *end);
  * True for the call that closed it. */
 bool csp_chan_close(csp_chan *chan, csp_end *end, csp_msg *cause, csp_effects *fx);
 
-/* Drop what is buffered, and count it. */
+/* Drop what is buffered, and count it; but for what leases gave back to the head. */
 void csp_chan_discard(csp_chan *chan, csp_effects *fx);
 /* Take out the message at the head if leases have handed it out at least so often (at least once) and given it back. */
 bool csp_chan_take_returned(csp_chan *chan, uint32_t deliveries, csp_msg *to);

