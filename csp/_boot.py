@@ -56,7 +56,7 @@ def _live(ref: "_ref.ActorRef") -> None:
         target, args, kwargs = serve_class, (ref, target, args, kwargs, options), {}
     elif not options.get("ready"):
         _core.boot_alive()
-    if _core.boot_asked():  # before it began
+    if _core.boot_asked() in ("kill", "unnoticed stop"):  # before it began; one that traps stops is to see it itself
         ok, result = False, Stopped("stopped before it began")
     else:
         ok, result = _core.run_body(target, args, kwargs)
