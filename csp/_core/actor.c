@@ -3,7 +3,7 @@
 
 #include "mem.h"
 
-void (*csp_actor_bury)(csp_actor *actor, csp_msg *msg); /* process-wide; the shell installs the same function every time */
+void (*_Atomic csp_actor_bury)(csp_actor *actor, csp_msg *msg); /* process-wide; the shell installs the same function every time */
 
 static _Atomic uint64_t last_id; /* process-wide; relaxed: only uniqueness counts */
 
@@ -510,7 +510,7 @@ static void bury_crashed(csp_actor *actor, csp_chan *inbox, bool kept)
 {
     csp_msg msg;
     while (csp_chan_take_returned(inbox, kept ? actor->max_deliveries : 1, &msg))
-        csp_actor_bury(actor, &msg);
+        atomic_load_explicit(&csp_actor_bury, memory_order_relaxed)(actor, &msg); /* see actor.h */
 }
 
 bool csp_actor_exited(csp_actor *actor, struct csp_owner *owner, csp_msg *exit, bool failed)

@@ -173,7 +173,7 @@ csp_status csp_actor_begin_close(csp_actor *actor);
 
 /* Send `msg` (moved) to the dead letters, as a DeadLetter for the actor.  No lock held.  Installed by letter.c, which knows how such
  * a value is written. */
-extern void (*csp_actor_bury)(csp_actor *actor, csp_msg *msg);
+extern void (*_Atomic csp_actor_bury)(csp_actor *actor, csp_msg *msg); /* relaxed: the same function every time */
 
 /* Where messages go that nobody will handle: made on first use, kept open for ever in both directions, dropping the oldest.
  * Borrowed; NULL without memory. */

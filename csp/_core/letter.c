@@ -71,4 +71,7 @@ static void bury(csp_actor *actor, csp_msg *msg)
     csp_msg_clear(&c.msg);
 }
 
-void csp_install_letters(void) { csp_actor_bury = bury; }
+void csp_install_letters(void)
+{
+    atomic_store_explicit(&csp_actor_bury, bury, memory_order_relaxed); /* see actor.h */
+}
