@@ -48,7 +48,7 @@ def _live(ref: "_ref.ActorRef") -> None:
         target, args, kwargs, options = _core.boot_payload()
         target = _resolved(target)
     except BaseException as error:
-        _say(_ref.Exit(ref, "failed", None, _snapshot(error)), returned=False)
+        _say(_exit(ref, False, error), returned=False)
         return
     if isinstance(target, type):
         from csp._serving import serve_class

@@ -56,7 +56,7 @@ def late(log: SendChannel[Any], gate: RecvChannel[Any]) -> None:
 
 
 @actor(ready=True, start_timeout=0.05)
-def too_late(log: SendChannel[Any]) -> None:
+def too_late() -> None:
     csp.sleep(1000)
 
 
@@ -77,3 +77,8 @@ class Counter:
 
     def fail(self) -> None:
         raise ValueError("as told")
+
+
+def fails_late() -> None:
+    csp.sleep(0.001)
+    raise ValueError("late")
