@@ -2,11 +2,13 @@
 #include "deadlock.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "mem.h"
 #include "registry.h"
 
 _Atomic bool csp_deadlock_detection = true;
+_Atomic csp_time csp_look_patience = CSP_LOOK_SOON;
 
 /* --- what is looked at: copies, taken under one lock at a time --- */
 
@@ -26,12 +28,23 @@ typedef struct {
 } wait_case;
 
 typedef struct {
+    csp_chan *chan;  /* address only */
+    uint32_t member; /* index of who holds it, or IN_FLIGHT: in a message */
+    uint8_t sides;
+} holding;
+
+#define IN_FLIGHT UINT32_MAX
+
+typedef struct {
     member *members; /* RAW */
     uint32_t nmembers;
     wait_case *cases; /* RAW */
     uint32_t ncases, cases_room;
     csp_chan **chans; /* RAW, counted: all channels there are; NULL until needed */
     uint32_t nchans;
+    holding *index;   /* RAW: handles of the members and in messages, by channel */
+    uint32_t nindex, index_room;
+    bool by_index;    /* shrink asks the index */
     bool failed;      /* no memory: the answer is "no deadlock" */
 } picture;
 
@@ -43,6 +56,7 @@ static void picture_free(picture *p)
         csp_interp_decref(p->members[i].interp);
     for (uint32_t i = 0; i < p->nchans; i++)
         csp_chan_decref(p->chans[i]);
+    csp_raw_free(p->index);
     csp_raw_free(p->cases);
     csp_raw_free(p->members);
     csp_raw_free(p->chans);
@@ -210,15 +224,113 @@ static bool tells_the_end(const member *m, const csp_chan *chan)
     return chan->exit_of != 0 && m->interp->actor_id == chan->exit_of;
 }
 
-static bool can_be_helped(picture *p, wait_case *w)
+/* --- the first, cheap answer ---
+ *
+ * Counting as above costs a walk through all members' handles for each case.  That is well spent on a deadlock, but most looks
+ * are at programs that only wait, some of them with hundreds of actors.  So they are first looked at through an index that
+ * is made in one walk.  It says who might be stuck, never too few: a handle in flight counts as out of reach. */
+
+static void add_holding(picture *p, csp_chan *chan, uint32_t member, uint8_t sides)
+{
+    if (p->nindex == p->index_room) {
+        uint32_t room = p->index_room == 0 ? 256 : p->index_room * 2;
+        holding *grown = csp_raw_realloc(p->index, room * sizeof *grown);
+        if (grown == NULL) {
+            p->failed = true;
+            return;
+        }
+        p->index = grown;
+        p->index_room = room;
+    }
+    p->index[p->nindex++] = (holding){chan, member, sides};
+}
+
+static void index_message(picture *p, const csp_msg *msg)
+{
+    for (uint32_t i = 0; msg->kind == CSP_MSG_BLOB && i < msg->as.blob->nparts; i++) {
+        const csp_part *part = &msg->as.blob->parts[i];
+        const csp_end *end = part->self;
+        if (part->ops == &csp_end_part)
+            add_holding(p, end->chan, IN_FLIGHT, end->counted);
+    }
+}
+
+static void index_member(picture *p, uint32_t m)
+{
+    csp_interp *interp = p->members[m].interp;
+    csp_lock_acquire(&interp->lock);
+    for (csp_end *end = interp->ends; p->members[m].in && end != NULL; end = end->next) {
+        csp_chan_lock(end->chan);
+        uint8_t sides = end->counted;
+        csp_chan_unlock(end->chan);
+        add_holding(p, end->chan, m, sides);
+    }
+    for (csp_lease *lease = interp->leases; lease != NULL; lease = lease->next)
+        if (lease->open)
+            index_message(p, &lease->msg);
+    csp_lock_release(&interp->lock);
+}
+
+static void index_channel(picture *p, csp_chan *chan)
+{
+    csp_chan_lock(chan);
+    const csp_queue *buffer = &chan->buffer;
+    for (csp_segment *s = buffer->head; s != NULL; s = s->next)
+        for (uint32_t i = s == buffer->head ? buffer->first : 0; i < (s == buffer->tail ? buffer->last : CSP_SEGMENT); i++)
+            index_message(p, &s->cells[i]);
+    for (csp_case *c = chan->senders_waiting.head; c != NULL; c = c->next)
+        index_message(p, &c->msg);
+    csp_chan_unlock(chan);
+}
+
+static int by_channel(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t)((const holding *)a)->chan, y = (uintptr_t)((const holding *)b)->chan;
+    return x < y ? -1 : x > y;
+}
+
+static bool take_index(picture *p)
 {
     for (uint32_t i = 0; i < p->nmembers; i++)
+        index_member(p, i);
+    if (p->chans == NULL && (p->chans = csp_registry_chans(&p->nchans)) == NULL)
+        return false;
+    for (uint32_t i = 0; i < p->nchans; i++)
+        index_channel(p, p->chans[i]);
+    if (p->nindex > 0)
+        qsort(p->index, p->nindex, sizeof *p->index, by_channel);
+    return !p->failed;
+}
+
+/* At most so many handles for `side` of the channel are the members' or out of reach. */
+static uint32_t count_by_index(picture *p, csp_chan *chan, uint8_t side)
+{
+    uint32_t low = 0, high = p->nindex, count = 0;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if ((uintptr_t)p->index[middle].chan < (uintptr_t)chan)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < p->nindex && p->index[low].chan == chan; low++) {
+        const holding *h = &p->index[low];
+        count += (h->sides & side) != 0 && (h->member == IN_FLIGHT || p->members[h->member].in);
+    }
+    return count;
+}
+
+static bool can_be_helped(picture *p, wait_case *w)
+{
+    for (uint32_t i = 0; w->chan->exit_of != 0 && i < p->nmembers; i++)
         if (p->members[i].in && tells_the_end(&p->members[i], w->chan))
             return false;
     uint8_t side = w->dir == CSP_RECV ? CSP_SEND : CSP_RECV;
     side_count other = count_side(w->chan, side);
     if (other.closed || other.total == 0 || w->chan->timer != CSP_NO_TIMER)
         return true; /* about to wake by itself */
+    if (p->by_index)
+        return count_by_index(p, w->chan, side) + other.inert < other.total;
     uint32_t held = count_handles(p, w->chan, side) + other.inert;
     return held < other.total && held + count_in_flight(p, w->chan, side) < other.total;
 }
@@ -405,20 +517,42 @@ static bool too_soon(picture *p)
     return false;
 }
 
+/* Is there a set, by the index, and then by an exact count among those that it left? */
+static bool find(picture *p)
+{
+    if (!take_picture(p) || !take_index(p))
+        return false;
+    p->by_index = true;
+    bool possible = shrink(p);
+    p->by_index = false;
+    return possible && shrink(p) && leave_out_the_lonely(p) && !p->failed;
+}
+
+/* The members may all wait, look, and begin to wait again: let that take a twentieth of one core at most. */
+static void set_patience(uint32_t nmembers, csp_time taken)
+{
+    csp_time patience = 20 * taken * nmembers;
+    patience = patience < CSP_LOOK_SOON ? CSP_LOOK_SOON : patience > CSP_LOOK_LATE ? CSP_LOOK_LATE : patience;
+    atomic_store_explicit(&csp_look_patience, patience, memory_order_relaxed); /* advice */
+}
+
 #define TRIES 4
 
 void csp_deadlock_look(void)
 {
-    for (int i = 0; i < TRIES; i++) {
+    csp_time begin = csp_now();
+    uint32_t nmembers = 0;
+    bool still = false;
+    for (int i = 0; i < TRIES && !still; i++) {
         picture p;
         /* Acquire and, below, acquire: if nobody began or ended a wait in between, the picture is of one moment. */
         uint64_t before = atomic_load_explicit(&csp_wait_moves, memory_order_acquire);
-        bool found = take_picture(&p) && shrink(&p) && leave_out_the_lonely(&p) && !p.failed;
-        bool still = atomic_load_explicit(&csp_wait_moves, memory_order_acquire) == before;
+        bool found = find(&p);
+        still = atomic_load_explicit(&csp_wait_moves, memory_order_acquire) == before;
         if (found && still && !too_soon(&p))
             break_off(&p);
+        nmembers = p.nmembers;
         picture_free(&p);
-        if (still)
-            return;
     }
+    set_patience(nmembers, csp_now() - begin);
 }

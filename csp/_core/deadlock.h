@@ -20,8 +20,10 @@
 #include "interp.h"
 
 #define CSP_LOOK_SOON (100 * 1000000LL)  /* how long a wait for ever lasts before it looks */
+#define CSP_LOOK_LATE (10000 * 1000000LL) /* at the most, in a program of so many actors that a look takes long */
 #define CSP_LOOK_MAIN (1500 * 1000000LL) /* the main thread is left alone for longer: a signal may be on its way */
 
+extern _Atomic csp_time csp_look_patience; /* process-wide; CSP_LOOK_SOON to _LATE; relaxed: advice */
 extern _Atomic bool csp_deadlock_detection; /* process-wide; relaxed: a switch */
 
 #define CSP_REPORT_TEXT 400

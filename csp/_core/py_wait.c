@@ -258,7 +258,7 @@ csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool 
             until = slice < until ? slice : until;
         }
         else if (waiter->forever && !csp_waiter_looked(waiter)) {
-            until = csp_now() + CSP_LOOK_SOON;
+            until = csp_now() + atomic_load_explicit(&csp_look_patience, memory_order_relaxed);
         }
         csp_status status;
         Py_BEGIN_ALLOW_THREADS
