@@ -520,7 +520,7 @@ static bool too_soon(picture *p)
 /* Is there a set, by the index, and then by an exact count among those that it left? */
 static bool find(picture *p)
 {
-    if (!take_picture(p) || !take_index(p))
+    if (!take_picture(p) || p->ncases == 0 || !take_index(p)) /* mostly somebody still runs, and there is nothing to index */
         return false;
     p->by_index = true;
     bool possible = shrink(p);
