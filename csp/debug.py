@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from csp._ref import ActorRef
 
-__all__ = ["census", "zombies"]
+__all__ = ["census", "deadlock_detection", "zombies"]
 
 
 def zombies() -> "list[ActorRef]":
@@ -24,3 +24,11 @@ def zombies() -> "list[ActorRef]":
 def census() -> "dict[str, int]":
     """Count what is alive in the process: channels, interpreters, blobs and blocks of messages in flight."""
     return _core.census()
+
+
+def deadlock_detection(on: bool, /) -> bool:
+    """Switch the detector of deadlocks for the whole process; return what it was.  It is on to begin with.
+
+    Off, a wait that nobody can complete any more lasts for ever instead of raising `DeadlockError`.
+    """
+    return _core.deadlock_detection(on)

@@ -8,7 +8,6 @@ import time
 import pytest
 
 import csp
-from csp import _core
 from csp.testing import wait_parked
 
 
@@ -179,7 +178,7 @@ def test_a_thread_that_waits_elsewhere_keeps_it_silent():
 ALONE = """
 import csp, sys
 if len(sys.argv) > 1:
-    csp._core.deadlock_detection(False)
+    csp.debug.deadlock_detection(False)
     import signal
     signal.signal(signal.SIGALRM, lambda *_: sys.exit("silent"))
     signal.setitimer(signal.ITIMER_REAL, 2.5)
@@ -209,4 +208,4 @@ def test_the_detector_can_be_switched_off():
 
 def test_the_switch_says_what_it_was():
     """So that a test can put it back."""
-    assert _core.deadlock_detection(True) is True
+    assert csp.debug.deadlock_detection(True) is True
