@@ -242,6 +242,19 @@ def test_start_child_in_the_middle_of_a_group_restart_waits_for_its_turn():
     assert rig.answers["token"] is rig.child("c")
 
 
+def test_child_that_is_deleted_before_its_turn_is_answered():
+    """Whoever waits for it to come up hears that it never will."""
+    rig = running("a", "b", strategy="one_for_all")
+    rig.obedient = False
+    rig.ends("a")
+    rig.command("start_child", spec("c"), "first")
+    assert rig.command("delete_child", "c", "second") is None
+    answer = rig.answers["first"]
+    assert isinstance(answer, Refusal) and answer.reason == "deleted"
+    rig.ends("b", "shutdown").up("a", "b")
+    assert list(rig.states()) == ["a", "b"]
+
+
 # --- stopping ---
 
 
