@@ -63,7 +63,8 @@ def get(url: str) -> str:
         with urllib.request.urlopen(url, timeout=20) as answer:
             return f"{answer.status} {answer.read().decode()}"
     except urllib.error.HTTPError as error:
-        return f"{error.code} {error.read().decode()}"
+        with error:
+            return f"{error.code} {error.read().decode()}"
 
 
 if __name__ == "__main__":
