@@ -71,10 +71,10 @@ static PyObject *interpreter_ends(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static int call_at_exit(PyObject *module)
+int csp_call_at_exit(PyObject *module, const char *function)
 {
     PyObject *atexit = PyImport_ImportModule("atexit");
-    PyObject *callback = PyObject_GetAttrString(module, "_interpreter_ends");
+    PyObject *callback = PyObject_GetAttrString(module, function);
     PyObject *done = NULL;
     if (atexit != NULL && callback != NULL)
         done = PyObject_CallMethod(atexit, "register", "O", callback);
@@ -194,7 +194,7 @@ static int execute(PyObject *module)
         csp_add_select_types(module, state) < 0 || csp_add_block_type(module, state) < 0 ||
         csp_add_actor_types(module, state) < 0)
         return -1;
-    return call_at_exit(module);
+    return csp_call_at_exit(module, "_interpreter_ends");
 }
 
 /* All that the state holds, for traverse and clear alike.  V(field) */

@@ -31,7 +31,6 @@ typedef struct csp_interp {
     _Atomic uint32_t closes;     /* handles closed by their own side; release in count_close / acquire in has_closed */
     bool is_main;                /* immutable */
     _Atomic bool has_exit_cause; /* set under lock; relaxed look outside it: saves the lock while the interpreter lives */
-    bool swallow_stop;           /* guarded by lock: trap_stop, a stop only fires the `stopping` channel */
     bool dead;                   /* guarded by lock: no new handle, lease or wait may be entered */
     csp_end *ends;               /* guarded by lock: the handles that are not given up */
     csp_end *given_up;           /* guarded by lock: closed by the death of the interpreter, not freed yet */

@@ -652,19 +652,6 @@ PyMethodDef csp_actor_functions[] = {
 
 /* --- the module --- */
 
-static int end_with_process(PyObject *module)
-{
-    PyObject *atexit = PyImport_ImportModule("atexit");
-    PyObject *callback = PyObject_GetAttrString(module, "process_ends");
-    PyObject *done = NULL;
-    if (atexit != NULL && callback != NULL)
-        done = PyObject_CallMethod(atexit, "register", "O", callback);
-    Py_XDECREF(atexit);
-    Py_XDECREF(callback);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
-}
-
 int csp_add_actor_types(PyObject *module, csp_state *state)
 {
     state->actor_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &actor_spec, NULL);
@@ -677,5 +664,5 @@ int csp_add_actor_types(PyObject *module, csp_state *state)
         owner->record = state->interp;
         csp_actor_set_interp(owner->actor, owner, state->interp);
     }
-    return state->interp->is_main ? end_with_process(module) : 0;
+    return state->interp->is_main ? csp_call_at_exit(module, "process_ends") : 0;
 }

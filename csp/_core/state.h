@@ -102,11 +102,13 @@ int csp_add_lease_type(PyObject *module, csp_state *state);
 int csp_add_select_types(PyObject *module, csp_state *state);
 /* Add the functions of a table to the module, as functions of `csp`. */
 int csp_add_functions(PyObject *module, PyMethodDef *table);
+/* Let the interpreter call that function of the module at its exit. */
+int csp_call_at_exit(PyObject *module, const char *function);
 int csp_add_block_type(PyObject *module, csp_state *state);   /* buffer.c */
 int csp_add_actor_types(PyObject *module, csp_state *state);  /* py_actor.c */
 
 /* Method tables of rooms that only add functions to the module. */
 extern PyMethodDef csp_channel_functions[], csp_select_functions[], csp_timer_functions[], csp_interp_functions[], csp_actor_functions[], csp_call_functions[], csp_exit_functions[],
-    csp_codec_functions[], csp_debug_functions[];
+    csp_codec_functions[];
 
 #endif
