@@ -84,8 +84,8 @@ static bool is_stuck_locked(csp_interp *interp)
 {
     uint32_t waiting = 0, threads = 1;
     for (csp_waiter *w = interp->parked; w != NULL; w = w->next_parked) {
-        if (!w->forever || w->loop != NULL || !csp_waiter_waits(w))
-            return false;
+        if (!w->forever || w->loop != NULL || w->threads == 0 || !csp_waiter_waits(w))
+            return false; /* not counted yet: it will look later than we do */
         waiting++;
         threads = w->threads > threads ? w->threads : threads;
     }

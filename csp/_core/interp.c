@@ -340,4 +340,5 @@ void csp_interp_after_fork(csp_interp *interp)
     interp->ends = interp->given_up = NULL;
     interp->leases = NULL;
     interp->parked = NULL; /* threads that do not exist here */
+    atomic_store_explicit(&interp->guests, 0, memory_order_relaxed); /* nor do theirs; nobody else is here */
 }

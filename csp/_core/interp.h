@@ -30,6 +30,8 @@ typedef struct csp_interp {
     _Atomic uint32_t cancel;     /* csp_cancel; written under lock, read without by waits about to sleep or spinning */
     _Atomic uint32_t closes;     /* handles closed by their own side; release in count_close / acquire in has_closed */
     bool is_main;                /* immutable */
+    _Atomic uint32_t guests;     /* actors with isolation "thread" whose thread lives in it; relaxed: a guest begins before its
+                                    host's next wait and its handles are the host's, so whoever counts it late is only silent */
     _Atomic bool has_exit_cause; /* set under lock; relaxed look outside it: saves the lock while the interpreter lives */
     bool dead;                   /* guarded by lock: no new handle, lease or wait may be entered */
     csp_end *ends;               /* guarded by lock: the handles that are not given up */

@@ -451,6 +451,8 @@ static csp_owner *new_owner(csp_state *state, csp_actor *actor, PyObject *ref, P
     csp_msg_move(&owner->payload, payload);
     if (actor->in_thread) {
         owner->shared = PyInterpreterState_Get();
+        owner->host = state->interp;
+        csp_interp_incref(owner->host);
         owner->state = state;
     }
     if ((actor->in_thread || save_path(owner) == 0) && encode_exit(state, ref, "failed", remote, &owner->failed_exit) == 0 &&

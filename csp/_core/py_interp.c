@@ -48,6 +48,8 @@ void csp_owner_decref(csp_owner *owner)
     csp_msg_clear(&owner->failed_exit);
     csp_msg_clear(&owner->killed_exit);
     csp_raw_free(owner->path);
+    if (owner->host != NULL)
+        csp_interp_decref(owner->host);
     csp_actor_decref(owner->actor);
     csp_raw_free(owner);
 }
@@ -172,7 +174,7 @@ uint32_t csp_count_other_threads(void)
     PyThreadState *self = PyThreadState_Get();
     uint32_t count = 0;
     PyThreadState *other = PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(self));
-    for (; other != NULL; other = PyThreadState_Next(other)) /* they leave the list with this lock held */
+    for (; other != NULL; other = PyThreadState_Next(other)) /* they leave the list with this lock held: it is not the main one */
         count += other != self;
     return count;
 }
@@ -412,6 +414,13 @@ static void live_in_own_interpreter(csp_owner *owner)
     csp_life_end();
 }
 
+/* It lives in another's interpreter, or no longer does: the host's waits are not alone there. */
+static void count_guest(csp_owner *owner, int change)
+{
+    if (owner->host != NULL) /* relaxed: see interp.h */
+        atomic_fetch_add_explicit(&owner->host->guests, (uint32_t)change, memory_order_relaxed);
+}
+
 /* The interpreter is its parent's: that one is alive now, and ends its children before itself. */
 static void live_in_shared_interpreter(csp_owner *owner)
 {
@@ -429,6 +438,7 @@ static void live_in_shared_interpreter(csp_owner *owner)
         PyThreadState_DeleteCurrent();
         csp_thread_record = NULL;
     }
+    count_guest(owner, -1);
     if (owner->record != NULL) {
         csp_interp_died(owner->record, NULL, false);
         csp_interp_decref(owner->record);
@@ -461,6 +471,7 @@ int csp_owner_start(csp_owner *owner)
     set_owner(owner->actor, owner);
     if (owner->shared == NULL)
         csp_life_begin(); /* a thread of this interpreter stands in the way of no fork */
+    count_guest(owner, 1);
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
@@ -469,6 +480,7 @@ int csp_owner_start(csp_owner *owner)
     if (error != 0) {
         if (owner->shared == NULL)
             csp_life_end();
+        count_guest(owner, -1);
         set_owner(owner->actor, NULL);
         csp_owner_decref(owner);
     }

@@ -28,6 +28,7 @@ typedef struct csp_owner {
     bool failed;             /* owner's thread only: the Exit is a failure, for the record's `keep` */
     PyInterpreterState *shared; /* immutable: isolation "thread": the interpreter that it shares, which ends its children
                                 first; NULL: it has one of its own */
+    csp_interp *host;        /* immutable, counted: that interpreter's record, or NULL */
     csp_interp *record;      /* owner's thread only; counted; NULL until csp is loaded */
     csp_state *state;        /* owner's thread, and others inside the guard: the module of its interpreter */
     csp_lock lock;           /* rank OWNER */

@@ -214,13 +214,20 @@ static void keep_report(csp_waiter *waiter)
     deadlock_text = text;
 }
 
-/* How many threads the interpreter has; they come and go with its lock held, which we hold. */
-static uint32_t count_threads(void)
+/* How many threads the interpreter has, or 0 if that cannot be said now.  Its thread states must not be walked: an extension's
+ * import in another interpreter visits the main one, and deletes its thread state there after it has let go of the lock. */
+static uint32_t count_threads(csp_interp *interp)
 {
-    uint32_t n = 0;
-    for (PyThreadState *t = PyInterpreterState_ThreadHead(PyInterpreterState_Get()); t != NULL; t = PyThreadState_Next(t))
-        n++;
-    return n;
+    if (csp_thread_record != NULL)
+        return UINT32_MAX; /* the record is the actor's alone, the interpreter is not: there is always somebody else */
+    PyObject *module = PyImport_ImportModule("_thread");
+    PyObject *started = module == NULL ? NULL : PyObject_CallMethod(module, "_count", NULL); /* without the first thread */
+    long n = started == NULL ? -1 : PyLong_AsLong(started);
+    Py_XDECREF(started);
+    Py_XDECREF(module);
+    PyErr_Clear();
+    uint32_t guests = atomic_load_explicit(&interp->guests, memory_order_relaxed); /* see interp.h */
+    return n < 0 ? 0 : (uint32_t)n + 1 + guests;
 }
 
 static bool has_enabled_case(csp_waiter *waiter)
@@ -245,8 +252,7 @@ csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool 
     bool sliced = in_main_thread(waiter->interp);
     waiter->forever = deadline == CSP_NEVER && !has_timers && has_enabled_case(waiter);
     waiter->main_thread = sliced;
-    if (waiter->forever)
-        waiter->threads = count_threads();
+    bool counted = false; /* just now: the look comes next */
     for (;;) {
         csp_time until = deadline;
         if (has_timers) {
@@ -258,8 +264,9 @@ csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool 
             until = slice < until ? slice : until;
         }
         else if (waiter->forever && !csp_waiter_looked(waiter)) {
-            until = csp_now() + atomic_load_explicit(&csp_look_patience, memory_order_relaxed);
+            until = counted ? csp_now() : csp_now() + atomic_load_explicit(&csp_look_patience, memory_order_relaxed);
         }
+        counted = false;
         csp_status status;
         Py_BEGIN_ALLOW_THREADS
         status = csp_waiter_park(waiter, until, spin);
@@ -274,6 +281,10 @@ csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool 
         }
         if (has_timers)
             fire_due(waiter);
+        if (waiter->forever && waiter->threads == 0) { /* only now, that it lasts: most waits never get here */
+            waiter->threads = count_threads(waiter->interp);
+            counted = waiter->threads != 0;
+        }
         if (deadline != CSP_NEVER && csp_now() >= deadline)
             return csp_waiter_cancel(waiter) ? CSP_TIMEOUT : outcome(waiter);
     }

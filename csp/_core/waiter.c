@@ -25,7 +25,7 @@ void csp_waiter_init(csp_waiter *waiter, struct csp_interp *interp, csp_case *ca
     waiter->deadline = CSP_NEVER;
     waiter->forever = waiter->main_thread = false;
     atomic_init(&waiter->looked, false);
-    waiter->threads = 1;
+    waiter->threads = 0;
     waiter->serial = 0;
     waiter->since = 0;
     for (uint32_t i = 0; i < ncases; i++)
@@ -135,7 +135,7 @@ static bool spin_until_done(csp_waiter *waiter, csp_time deadline)
 static bool look_for_deadlock(csp_waiter *waiter)
 {
     csp_time patience = waiter->main_thread ? CSP_LOOK_MAIN : CSP_LOOK_SOON;
-    if (csp_waiter_looked(waiter) || waiter->interp == NULL || csp_now() - waiter->since < patience)
+    if (csp_waiter_looked(waiter) || waiter->interp == NULL || waiter->threads == 0 || csp_now() - waiter->since < patience)
         return false;
     atomic_store_explicit(&waiter->looked, true, memory_order_relaxed); /* before looking: a handle closed since is news */
     if (atomic_load_explicit(&csp_deadlock_detection, memory_order_relaxed)) /* a switch */

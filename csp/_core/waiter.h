@@ -56,7 +56,8 @@ struct csp_waiter {
     csp_case *cases;         /* immutable during the wait */
     csp_time since;          /* the sleeper's until it is on its interpreter's list, then immutable: when it began to sleep */
     csp_time deadline;       /* immutable: CSP_NEVER without timeout; for debug */
-    uint32_t threads;        /* immutable: threads of its interpreter when it began, this one included */
+    uint32_t threads;        /* the sleeper's while off its interpreter's list, else immutable: how many threads its interpreter
+                                has, this one included; 0: not counted yet */
     bool forever;            /* immutable once parked: no deadline, and no timer among its cases; see deadlock.h */
     _Atomic bool looked;     /* it has looked for a deadlock; taken back, under chan->lock, by who closes a handle that could
                                 have helped it.  Relaxed: the sleeper is woken, and looks again */
