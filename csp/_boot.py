@@ -4,7 +4,7 @@ import _thread
 import sys
 
 from csp import _core, _ref
-from csp.errors import DecodeError, Killed, Stopped
+from csp.errors import DecodeError, EndOfChannel, Killed, Stopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +33,41 @@ def live() -> None:
     _ref.enter(ref, _ref.ActorContext(ref))
     _live(ref)
     _ref.leave()
+
+
+def warm() -> None:
+    """The life of an interpreter before it has an actor: import what that will need, and wait until it is handed over, or told to end.
+
+    A module that does not import is the business of the actor that needs it.
+    """
+    _quiet_threads()
+    ref = _core.boot_ref()
+    _ref.enter(ref, None)  # whoever asks for an actor while a module is imported is told that there is none yet
+    try:
+        modules = _core.boot_payload()
+        inbox = ref._inbox()
+        _core.run_body(_import_all, (modules,), {})
+        if _core.is_childless() and not _core.boot_asked():
+            _core.boot_alive()
+            inbox.recv()
+    except (EndOfChannel, Stopped, Killed):
+        pass
+    _ref.leave()
+
+
+def _import_all(modules: "tuple[Any, ...]") -> None:
+    for module in modules:
+        try:
+            if isinstance(module, tuple):
+                from csp._main import load_main
+
+                load_main(module)
+            else:
+                __import__(module)
+        except Killed:
+            raise
+        except BaseException:
+            pass
 
 
 def live_in_thread() -> None:

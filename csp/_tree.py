@@ -32,6 +32,7 @@ from csp.errors import (
 )
 
 if TYPE_CHECKING:
+    from csp._warm import WarmPool
     from csp.supervision import Supervisor
 
 _KEEP = {"permanent": 2, "transient": 1, "temporary": 0}
@@ -65,6 +66,11 @@ class Node:
         self.error: SupervisorError | None = None  # why its last life failed
         self.up = False
         self.settling = False
+        self.pool: WarmPool | None = None
+        if supervisor._warm > 0:
+            from csp._warm import WarmPool
+
+            self.pool = WarmPool(supervisor._warm, before_children=supervisor._dynamic)
         self.renew()
 
     def renew(self) -> None:
@@ -77,6 +83,15 @@ class Node:
         yield self
         for node in self.nodes.values():
             yield from node.all()
+
+    def refill(self) -> None:
+        """Replace the warm interpreters that were taken, unless nobody will need them."""
+        if self.pool is not None and self.machine.phase == "running":
+            self.pool.refill()
+
+    def close_pool(self) -> None:
+        if self.pool is not None:
+            self.pool.close()
 
 
 class Tree:
@@ -179,6 +194,7 @@ class Tree:
         else:
             node.machine.child_down(child, value, now, started=life.up)
         self._settle(node)
+        node.refill()  # now that whoever took one has begun, or has not
 
     def _watch(self, node: Node, child: Child, life: Life, channel: "_core.RecvChannel[Any]") -> None:
         life.channel = channel
@@ -260,6 +276,7 @@ class Tree:
             self._settle(node)
         elif node.machine.phase == "ended":
             for below in node.all():
+                below.close_pool()
                 for ref in below.kept.values():
                     ref._keep(_NOT_KEPT)
                 below.kept.clear()
@@ -272,10 +289,14 @@ class Tree:
         life = child.handle = Life(node.kept.get(child.id))
         spec = child.spec
         assert isinstance(spec, ChildSpec)
+        warm = self._warm_for(node, spec)
         try:
-            started = self._another_life(life, spec) or self._first_life(node, life, child.id, spec)
+            started = self._another_life(life, spec, warm) or self._first_life(node, life, child.id, spec, warm)
         except Exception as error:
             from csp._remote import snapshot
+
+            if warm is not None and node.pool is not None:
+                node.pool.give_back(warm)
 
             life.error = error
             exit = Exit(life.ref, "failed", None, snapshot(error))  # type: ignore[arg-type]
@@ -285,22 +306,31 @@ class Tree:
             node.kept[child.id] = life.ref
         self._watch(node, child, life, started)
 
-    def _another_life(self, life: Life, spec: ChildSpec) -> "_core.RecvChannel[Any] | None":
+    @staticmethod
+    def _warm_for(node: Node, spec: ChildSpec) -> ActorRef | None:
+        if node.pool is None or not _has_interpreter(spec):
+            return None
+        node.pool.learn(spec.actor)
+        return node.pool.take()
+
+    def _another_life(self, life: Life, spec: ChildSpec, warm: ActorRef | None) -> "_core.RecvChannel[Any] | None":
         from csp.actors import restart
 
         if life.ref is None:
             return None
         try:
             life.ref._keep(_KEEP[spec.restart])
-            return restart(life.ref, spec.actor, spec.args, dict(spec.kwargs))
+            return restart(life.ref, spec.actor, spec.args, dict(spec.kwargs), warm)
         except ActorDied:
             life.ref = None  # it came to its own end when it was to be kept
             return None
 
-    def _first_life(self, node: Node, life: Life, id: str, spec: ChildSpec) -> "_core.RecvChannel[Any]":
+    def _first_life(
+        self, node: Node, life: Life, id: str, spec: ChildSpec, warm: ActorRef | None
+    ) -> "_core.RecvChannel[Any]":
         from csp.actors import start
 
-        options: dict[str, Any] = {"isolation": spec.isolation, "keep": _KEEP[spec.restart]}
+        options: dict[str, Any] = {"isolation": spec.isolation, "keep": _KEEP[spec.restart], "warm": warm}
         path = node.path + id
         try:
             life.ref, started = start(spec.actor, spec.args, dict(spec.kwargs), name=spec.name or path, **options)
@@ -316,6 +346,8 @@ class Tree:
         assert supervisor is not None
         node = parent.nodes.get(child.id)
         if node is None or node.supervisor is not supervisor:
+            if node is not None:
+                node.close_pool()
             node = parent.nodes[child.id] = Node(supervisor, parent, f"{parent.path}{child.id}/")
         node.child = child
         child.handle = supervisor._node = node
@@ -325,6 +357,7 @@ class Tree:
 
     def _up(self, node: Node) -> None:
         node.up = True
+        node.refill()
         if node.parent is None:
             self._answer_starting((True, None))
             return
@@ -335,6 +368,8 @@ class Tree:
     def _down(self, node: Node, failure: Failure | None) -> None:
         """Its last child is down."""
         node.error = None if failure is None else _error_of(node, failure)
+        if node.error is None or not node.machine.may_return:
+            node.close_pool()  # else it is perhaps started again at once
         if node.parent is None:
             self.failure = node.error
             return
@@ -361,6 +396,8 @@ class Tree:
                 self._answer_starting((True, None))
         elif what in ("stop", "hurry", "kill"):
             self._stop_asked = True
+            for node in self.root.all():
+                node.close_pool()
             getattr(self.root.machine, what)(now)
             self._settle(self.root)
         elif what == "look":
@@ -421,6 +458,7 @@ class Tree:
     def _break_off(self, error: BaseException) -> None:
         """End all actors without waiting for them: this thread is dying."""
         for node in self.root.all():
+            node.close_pool()
             for ref in node.kept.values():
                 ref._keep(_NOT_KEPT)
             for child in node.machine.children:
@@ -433,7 +471,16 @@ class Tree:
             self.failure = SupervisorError(f"the supervisor itself failed: {error!r}")
             self.failure.__cause__ = error
 
+    def _drain_pools(self) -> None:
+        """Whoever hears that the tree has ended may fork."""
+        pools = [node.pool for node in self.root.all() if node.pool is not None]
+        for pool in pools:
+            pool.close()
+        for pool in pools:
+            pool.await_end()
+
     def _close(self) -> None:
+        self._drain_pools()
         self._watched.clear()
         self._selector = None
         self._commands.close()
@@ -468,6 +515,11 @@ def _attempt(function: Callable[..., Any], *args: Any) -> tuple[bool, Any]:
         return True, function(*args)
     except Exception as error:
         return False, error
+
+
+def _has_interpreter(spec: ChildSpec) -> bool:
+    options: dict[str, Any] = getattr(spec.actor, "__csp_actor__", None) or {}
+    return (spec.isolation or options.get("isolation") or "interpreter") == "interpreter"
 
 
 def _ref_named(name: str) -> ActorRef | None:

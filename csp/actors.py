@@ -203,11 +203,13 @@ def start(
     isolation: "str | None" = None,
     keep: int = 0,
     unique_name: "str | None" = None,
+    warm: "ActorRef | None" = None,
 ) -> "tuple[ActorRef, _core.RecvChannel[Any]]":
     """As `spawn`, without the wait: the second yields True once it is up, or the `Exit` of one that never was.
 
     `keep` says whether another life may follow (`restart`): 0 never, 1 after a failure, 2 always.  `unique_name` is what a name is
-    made from if none is given, instead of the target's own.
+    made from if none is given, instead of the target's own.  `warm` is an interpreter of csp._warm that it is to have, if that is
+    still free.
     """
     options = _options(target)
     isolation = isolation or options.get("isolation") or "interpreter"
@@ -231,16 +233,21 @@ def start(
             _mailbox(options.get("mailbox", _MAILBOX)),
             _parent_here(),
             no_start(),
+            warm,
         )
     except NotShareable as error:
         raise NotShareable(_name_the_argument(str(error))) from error.__cause__
 
 
 def restart(
-    ref: ActorRef, target: "Any", args: "tuple[object, ...]", kwargs: "dict[str, object]"
+    ref: ActorRef,
+    target: "Any",
+    args: "tuple[object, ...]",
+    kwargs: "dict[str, object]",
+    warm: "ActorRef | None" = None,
 ) -> "_core.RecvChannel[Any]":
     """Another life of an actor that has ended and was kept; does not wait, as `start`.  `ActorDied` if it was given up."""
-    _, started = _core.restart_actor(ref, _payload(target, args, kwargs), no_start())
+    _, started = _core.restart_actor(ref, _payload(target, args, kwargs), no_start(), warm)
     return started
 
 

@@ -9,7 +9,7 @@
  *              actor actor_table             an actor's record, lives and ends; which actors there are
  *   crossing   encode decode buffer letter   Python objects <-> messages
  *   shell      errors py_wait                status -> exception; the one blocking wait
- *              py_channel py_lease py_select py_interp py_attach py_actor py_call py_exit
+ *              py_channel py_lease py_select py_interp py_attach py_warm py_actor py_call py_exit
  *
  * Ground and engine never include Python.h: they are tested as a plain C program under sanitizers.  "The life of one
  * send" in docs/explanation walks through the functions that a value passes.
@@ -17,6 +17,7 @@
 #include "codec.h"
 #include "state.h"
 
+#include "actor.h"
 #include "deadlock.h"
 #include "mem.h"
 #include "registry.h"
@@ -104,8 +105,8 @@ static PyObject *census(PyObject *module, PyObject *unused)
 {
     csp_census c;
     csp_registry_census(&c);
-    return Py_BuildValue("{s:l,s:l,s:l,s:l}", "channels", c.channels, "interpreters", c.interpreters, "blobs", c.blobs,
-                         "blocks", c.blocks);
+    return Py_BuildValue("{s:l,s:l,s:l,s:l,s:l}", "channels", c.channels, "interpreters", c.interpreters, "warm",
+                         (long)csp_actor_count_warm(), "blobs", c.blobs, "blocks", c.blocks);
 }
 
 static PyObject *fail_allocation(PyObject *module, PyObject *number)
@@ -147,7 +148,8 @@ static PyMethodDef face_functions[] = {
      PyDoc_STR("deadlock_detection(on) -> bool\n\nSwitch the detector for the whole process; returns what it was.")},
     {"_interpreter_ends", interpreter_ends, METH_NOARGS, PyDoc_STR("Give up what this interpreter holds; runs at its exit.")},
     {"census", census, METH_NOARGS,
-     PyDoc_STR("census() -> dict of the live channels, interpreters, blobs and blocks of the process.")},
+     PyDoc_STR("census() -> dict of the live channels, interpreters (and how many of them are warm: wait for an\n"
+               "actor), blobs and blocks of the process.")},
     {"fail_allocation", fail_allocation, METH_O,
      PyDoc_STR("fail_allocation(n) -> int\n\nMake the n-th raw allocation from now in this thread fail, once; 0: none.  For "
                "tests.  Returns\nwhat was left of the previous count.")},
@@ -182,7 +184,8 @@ static int execute(PyObject *module)
     csp_registry_install_fork_handler();
     PyMethodDef *const tables[] = {face_functions,       csp_channel_functions, csp_select_functions, csp_timer_functions,
                                    csp_codec_functions, 
-                                   csp_interp_functions, csp_actor_functions, csp_call_functions, csp_exit_functions};
+                                   csp_interp_functions, csp_actor_functions, csp_call_functions, csp_exit_functions,
+                                   csp_warm_functions};
     if (import_errors(state) < 0 || intern_names(state) < 0 || add_interpreter(state) < 0)
         return -1;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)

@@ -85,6 +85,9 @@ class Supervisor:
     - `max_restarts` within `within` seconds are allowed; one more, and the supervisor stops its children and fails.
     - `auto_shutdown`: the supervisor ends when `"any_significant"` child, or the last of them (`"all_significant"`), has ended by
       itself; `"never"` is the default.
+    - `warm`: so many booted interpreters, with the modules of this supervisor's own children imported, are kept waiting: a restart
+      takes one instead of booting (0.1 ms instead of 10, and more with large modules), and it is replaced in the background.  Each is
+      used for one life only, so no life sees module state of another.  One costs 2.5 MiB and what its modules need.
     - `id`, `restart`, `shutdown` (None: as long as it needs) and `significant` are for a supervisor that is the child of another.
 
     A tree is driven by one thread.  Its methods may be called from any thread of the interpreter that made it; a supervisor does
@@ -102,17 +105,27 @@ class Supervisor:
         max_restarts: float = 3,
         within: float = 5.0,
         auto_shutdown: AutoShutdown = "never",
+        warm: int = 0,
         id: str | None = None,
         restart: Restart = "permanent",
         shutdown: Shutdown = None,
         significant: bool = False,
     ) -> None:
-        self._init(children, Rules(strategy, max_restarts, within, auto_shutdown), id, restart, shutdown, significant)
+        rules = Rules(strategy, max_restarts, within, auto_shutdown)
+        self._init(children, rules, warm, id, restart, shutdown, significant)
 
     def _init(
-        self, children: "Iterable[Any]", rules: Rules, id: str | None, restart: Restart, shutdown: Shutdown, significant: bool
+        self,
+        children: "Iterable[Any]",
+        rules: Rules,
+        warm: int,
+        id: str | None,
+        restart: Restart,
+        shutdown: Shutdown,
+        significant: bool,
     ) -> None:
         self._rules = rules
+        self._warm = warm
         self._id = type(self).__name__ if id is None else id
         self._check_rules(restart)
         self._spec = SupervisorSpec(self, self._id, restart, shutdown, significant)
@@ -143,6 +156,8 @@ class Supervisor:
             raise wrong(f"max_restarts must be an int of at least 0, not {max_restarts!r}")
         if not is_number(within) or within <= 0:
             raise wrong(f"within must be a number of seconds above 0, not {within!r}")
+        if not _is_count(self._warm, 0) or self._warm == math.inf:
+            raise wrong(f"warm must be an int of at least 0, not {self._warm!r}")
         if not _is_count(max_children, 1):
             raise wrong(f"max_children must be an int of at least 1, or math.inf, not {max_children!r}")
 
@@ -395,7 +410,8 @@ class DynamicSupervisor(Supervisor):
 
     Each child is on its own (`one_for_one`), and all are stopped at once.  A child without an `id` gets one made from the actor's
     name.  `max_children` counts those that run or wait to be started again; one more is a `SupervisorError`.  A child that
-    has come to its own end is forgotten; when the supervisor itself is restarted, all are.
+    has come to its own end is forgotten; when the supervisor itself is restarted, all are.  `warm` interpreters are there for first
+    starts, too; they import the modules of the children that there have been.
     """
 
     __module__ = "csp"
@@ -407,6 +423,7 @@ class DynamicSupervisor(Supervisor):
         max_children: float = math.inf,
         max_restarts: float = 3,
         within: float = 5.0,
+        warm: int = 0,
         id: str | None = None,
         restart: Restart = "permanent",
         shutdown: Shutdown = None,
@@ -414,7 +431,7 @@ class DynamicSupervisor(Supervisor):
     ) -> None:
         self._serial = 0
         rules = Rules("one_for_one", max_restarts, within, "never", True, max_children)
-        self._init((), rules, id, restart, shutdown, significant)
+        self._init((), rules, warm, id, restart, shutdown, significant)
 
     def _one(self, spec: object) -> Spec:
         child = super()._one(spec)

@@ -69,6 +69,7 @@ csp_actor *csp_actor_new(const csp_actor_spec *spec, csp_status *p_status)
     atomic_init(&actor->refs, 1);
     actor->fork_generation = fork_generation();
     actor->is_interpreter = spec->is_interpreter;
+    actor->warm = spec->warm;
     actor->in_thread = spec->in_thread;
     actor->trap_stop = spec->trap_stop;
     actor->serves = spec->serves;
@@ -283,7 +284,8 @@ void csp_actor_set_interp(csp_actor *actor, struct csp_owner *owner, struct csp_
         interp->actor_id = actor->id;
         size_t length = strlen(actor->name);
         length = length < sizeof interp->label ? length : sizeof interp->label - 1;
-        memcpy(interp->label, actor->name, length); /* the rest is zero */
+        memset(interp->label, 0, sizeof interp->label); /* it was warm, perhaps, and had another one */
+        memcpy(interp->label, actor->name, length);
         csp_lock_release(&interp->lock);
     }
     csp_lock_release(&actor->lock);

@@ -38,7 +38,8 @@ typedef struct csp_actor {
     char *name;                /* immutable, RAW, UTF-8 */
     struct csp_actor *parent;  /* immutable, counted: who spawned it; NULL for the main interpreter */
     uint32_t fork_generation;  /* immutable: csp_fork_generation at birth */
-    bool is_interpreter;       /* immutable: belongs to csp.interpreters */
+    bool is_interpreter;       /* immutable: no actor: belongs to csp.interpreters, or is warm */
+    bool warm;                 /* immutable: stands for an interpreter that waits for an actor; py_warm.c */
     bool in_thread;            /* immutable: shares the interpreter of whoever spawned it */
     bool trap_stop;            /* immutable: a stop only fires `stopping` */
     bool serves;               /* immutable: a class, which answers calls */
@@ -62,6 +63,7 @@ typedef struct csp_actor {
     csp_end *stopping_sender, *stopping_receiver; /* guarded by lock; as for the inbox; the sender goes with the stop */
     struct csp_interp *interp; /* guarded by lock, counted: whose waits a stop breaks off; NULL before and after */
     struct csp_owner *owner;   /* guarded by lock, counted: the thread that runs it; NULL before and after */
+    struct csp_owner *successor; /* guarded by lock, counted: of a warm one: whose its thread is to be next; or NULL */
     csp_msg exit;              /* guarded by lock: the encoded Exit, once EXITED */
     uint32_t self_refs;        /* guarded by lock: uncounted references on this record inside `exit` */
     char *start_error;         /* guarded by lock, RAW: why no interpreter or no csp could be had for it, or NULL */
@@ -80,6 +82,7 @@ typedef struct {
     const char *name;    /* the whole name, or its stem if `unique` */
     bool unique;         /* make it unique by a suffix */
     bool is_interpreter; /* no name in the table */
+    bool warm;
     bool in_thread;      /* isolation "thread": shares the interpreter of whoever spawns it */
     bool trap_stop, serves;
     int keep;            /* csp_keep */
@@ -121,6 +124,9 @@ typedef enum { CSP_THREAD_RUNS = 0, CSP_THREAD_GIVEN_UP, CSP_THREAD_GONE } csp_t
 void csp_actor_give_up_thread(csp_actor *actor, csp_thread_state *thread);
 void csp_actor_thread_gone(csp_actor *actor, csp_thread_state *thread);
 csp_actor **csp_actor_zombies(uint32_t *p_count);
+
+/* How many interpreters wait for an actor. */
+uint32_t csp_actor_count_warm(void);
 
 /* A receiving end of a new monitor, for `interp`.  NULL without memory. */
 csp_end *csp_actor_monitor(csp_actor *actor, struct csp_interp *interp);

@@ -230,6 +230,20 @@ csp_actor **csp_actor_zombies(uint32_t *p_count)
     return list;
 }
 
+uint32_t csp_actor_count_warm(void)
+{
+    uint32_t n = 0, count = 0;
+    csp_actor **list = csp_actor_snapshot(NULL, true, &n);
+    for (uint32_t i = 0; list != NULL && i < n; i++) {
+        csp_lock_acquire(&list[i]->lock);
+        count += list[i]->warm && list[i]->state == CSP_ACTOR_ALIVE && list[i]->successor == NULL;
+        csp_lock_release(&list[i]->lock);
+        csp_actor_decref(list[i]);
+    }
+    csp_raw_free(list);
+    return count;
+}
+
 void csp_process_set_ending(void)
 {
     lock_table();

@@ -463,11 +463,11 @@ static csp_owner *new_owner(csp_state *state, csp_actor *actor, PyObject *ref, P
 }
 
 /* Start it: the handle that hears when it is up, or NULL with an exception and the name free again. */
-static PyObject *launch(csp_state *state, csp_actor *actor, csp_owner *owner)
+static PyObject *launch(csp_state *state, csp_actor *actor, csp_owner *owner, csp_actor *warm)
 {
     csp_end *started = csp_actor_watch_start(actor, state->interp);
     PyObject *handle = started == NULL ? PyErr_NoMemory() : csp_handle_new(state, started);
-    int error = handle == NULL ? 0 : csp_owner_start(owner);
+    int error = handle == NULL ? 0 : csp_owner_start(owner, warm);
     if (error == 0)
         return handle;
     csp_raise_format(state, CSP_E_ActorStartError, "no thread for actor '%s': %s", actor->name, strerror(error));
@@ -476,11 +476,11 @@ static PyObject *launch(csp_state *state, csp_actor *actor, csp_owner *owner)
 }
 
 /* A life for the record, STARTING and listed; takes over `payload`.  (ref, started), or NULL with the life ended again. */
-static PyObject *begin_life(csp_state *state, csp_actor *actor, PyObject *remote, csp_msg *payload)
+static PyObject *begin_life(csp_state *state, csp_actor *actor, PyObject *remote, csp_msg *payload, csp_actor *warm)
 {
     PyObject *result = NULL, *ref = csp_ref_new(state, actor);
     csp_owner *owner = ref == NULL ? NULL : new_owner(state, actor, ref, remote, payload);
-    PyObject *started = owner == NULL ? NULL : launch(state, actor, owner);
+    PyObject *started = owner == NULL ? NULL : launch(state, actor, owner, actor->in_thread ? NULL : warm);
     if (started != NULL) {
         result = PyTuple_Pack(2, ref, started);
     }
@@ -498,20 +498,27 @@ static PyObject *begin_life(csp_state *state, csp_actor *actor, PyObject *remote
     return result;
 }
 
+/* The argument `warm`: a reference to one that csp._warm made, or None. */
+static csp_actor *warm_actor(csp_state *state, PyObject *warm)
+{
+    return PyObject_TypeCheck(warm, state->actor_type) ? usable((actor_object *)warm) : NULL;
+}
+
 static PyObject *spawn_actor(PyObject *module, PyObject *args)
 {
     csp_state *state = csp_state_of_module(module);
     csp_actor_spec spec = {0};
-    PyObject *parent, *payload, *remote, *result = NULL;
+    PyObject *parent, *payload, *remote, *warm, *result = NULL;
     int unique, trap_stop, kind, serves;
     Py_ssize_t mailbox;
-    if (!PyArg_ParseTuple(args, "OsppipiInOO:spawn_actor", &payload, &spec.name, &unique, &trap_stop, &kind,
-                          &serves, &spec.keep, &spec.max_deliveries, &mailbox, &parent, &remote))
+    if (!PyArg_ParseTuple(args, "OsppipiInOOO:spawn_actor", &payload, &spec.name, &unique, &trap_stop, &kind,
+                          &serves, &spec.keep, &spec.max_deliveries, &mailbox, &parent, &remote, &warm))
         return NULL;
     spec.unique = unique;
     spec.trap_stop = trap_stop;
-    spec.is_interpreter = kind == 1;
+    spec.is_interpreter = kind == 1 || kind == 3;
     spec.in_thread = kind == 2;
+    spec.warm = kind == 3;
     spec.serves = serves;
     spec.mailbox = mailbox < 0 ? CSP_UNBOUNDED : (size_t)mailbox;
     spec.parent = parent == Py_None ? NULL : csp_ref_actor(parent);
@@ -520,7 +527,7 @@ static PyObject *spawn_actor(PyObject *module, PyObject *args)
         return NULL; /* before anything is made */
     csp_actor *actor = new_record(state, &spec);
     if (actor != NULL) {
-        result = begin_life(state, actor, remote, &msg);
+        result = begin_life(state, actor, remote, &msg, warm_actor(state, warm));
         csp_actor_decref(actor);
     }
     csp_msg_clear(&msg);
@@ -530,8 +537,8 @@ static PyObject *spawn_actor(PyObject *module, PyObject *args)
 static PyObject *restart_actor(PyObject *module, PyObject *args)
 {
     csp_state *state = csp_state_of_module(module);
-    PyObject *object, *payload, *remote, *result = NULL;
-    if (!PyArg_ParseTuple(args, "O!OO:restart_actor", state->actor_type, &object, &payload, &remote))
+    PyObject *object, *payload, *remote, *warm, *result = NULL;
+    if (!PyArg_ParseTuple(args, "O!OOO:restart_actor", state->actor_type, &object, &payload, &remote, &warm))
         return NULL;
     csp_actor *actor = usable((actor_object *)object);
     csp_msg msg = {.kind = CSP_MSG_EMPTY};
@@ -539,7 +546,7 @@ static PyObject *restart_actor(PyObject *module, PyObject *args)
         return NULL;
     csp_status status = csp_actor_restart(actor);
     if (status == CSP_OK)
-        result = begin_life(state, actor, remote, &msg);
+        result = begin_life(state, actor, remote, &msg, warm_actor(state, warm));
     else if (status == CSP_NO_MEMORY)
         PyErr_NoMemory();
     else if (status == CSP_WOULD_BLOCK)
@@ -568,13 +575,14 @@ static PyObject *find_actor(PyObject *module, PyObject *name)
     return ref;
 }
 
-/* Takes over the array. */
+/* Takes over the array.  What stands for a warm interpreter is no actor. */
 static PyObject *list_of(PyObject *module, csp_actor **actors, uint32_t n)
 {
     PyObject *list = actors == NULL ? PyErr_NoMemory() : PyList_New(0);
     for (uint32_t i = 0; i < n; i++) {
-        PyObject *ref = list == NULL ? NULL : csp_ref_new(csp_state_of_module(module), actors[i]);
-        if (list != NULL && (ref == NULL || PyList_Append(list, ref) < 0))
+        bool wanted = list != NULL && !actors[i]->warm;
+        PyObject *ref = wanted ? csp_ref_new(csp_state_of_module(module), actors[i]) : NULL;
+        if (wanted && (ref == NULL || PyList_Append(list, ref) < 0))
             Py_CLEAR(list);
         Py_XDECREF(ref);
         csp_actor_decref(actors[i]);
@@ -635,13 +643,14 @@ static PyObject *set_ref_type(PyObject *module, PyObject *type)
 PyMethodDef csp_actor_functions[] = {
     {"spawn_actor", spawn_actor, METH_VARARGS,
      PyDoc_STR("spawn_actor(payload, name, unique, trap_stop, kind, serves, keep, max_deliveries, mailbox, parent, "
-               "remote)\n-> (ref, started)\n\n"
+               "remote, warm)\n-> (ref, started)\n\n"
                "Start a thread with an interpreter of its own.  `started` gets True, or the Exit of one that never came up,\n"
                "which has `remote` if it could not say itself what was wrong.  mailbox < 0: unbounded.  keep: may another\n"
                "life follow?  0 never, 1 after a failure, 2 always.  kind: 0 an actor, 1 an interpreter of csp.interpreters, 2 an\n"
-               "actor that is a thread of this interpreter.")},
+               "actor that is a thread of this interpreter, 3 a warm interpreter, which waits for an actor.  warm: None, or one that\n"
+               "it is to have instead of a new one, if that is still free.")},
     {"restart_actor", restart_actor, METH_VARARGS,
-     PyDoc_STR("restart_actor(ref, payload, remote) -> (ref, started)\n\nBegin another life of an actor that has ended and was "
+     PyDoc_STR("restart_actor(ref, payload, remote, warm) -> (ref, started)\n\nBegin another life of an actor that has ended and was "
                "kept.  Raises ActorDied if\nit has no further life.")},
     {"find_actor", find_actor, METH_O, PyDoc_STR("find_actor(name) -> ActorRef | None")},
     {"list_actors", list_actors, METH_NOARGS, PyDoc_STR("list_actors() -> references to all whose thread lives")},

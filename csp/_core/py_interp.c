@@ -327,7 +327,10 @@ static void run_boot(csp_owner *owner)
 {
     bool own = owner->shared == NULL;
     PyObject *boot = own && copy_path(owner) < 0 ? NULL : PyImport_ImportModule("csp._boot");
-    const char *entry = !own ? "live_in_thread" : owner->actor->is_interpreter ? "serve" : "live";
+    const char *entry = !own                          ? "live_in_thread"
+                        : owner->actor->warm           ? "warm"
+                        : owner->actor->is_interpreter ? "serve"
+                                                       : "live";
     PyObject *done = boot == NULL ? NULL : PyObject_CallMethod(boot, entry, NULL);
     if (done == NULL)
         keep_start_error(owner);
@@ -355,6 +358,15 @@ static void announce(csp_owner *owner)
         csp_msg_move(&exit, &owner->failed_exit);
     if (csp_actor_exited(actor, owner, &exit, failed))
         csp_owner_decref(owner); /* the record's reference; ours remains */
+}
+
+/* The same, and the thread, whose reference goes, is no longer its. */
+static void finish(csp_owner *owner)
+{
+    announce(owner);
+    csp_actor_thread_gone(owner->actor, &owner->thread);
+    csp_actor_unlist(owner->actor);
+    csp_owner_decref(owner);
 }
 
 /* Threads stay that nobody can end: ending the interpreter under them would crash.  The actor's end is announced, the
@@ -390,18 +402,40 @@ static PyThreadState *make_interpreter(csp_owner *owner)
     return NULL;
 }
 
-static void run_and_end_children(csp_owner *owner)
+static void end_children(csp_owner *owner)
 {
-    run_boot(owner);
     if (is_current(owner) && csp_end_children(owner->actor, CHILDREN_STOP, CHILDREN_KILL) > 0)
         for_children(owner->actor, false, csp_actor_quarantine);
 }
 
-static void live_in_own_interpreter(csp_owner *owner)
+/* A warm interpreter goes over to the actor that it was given to, if it was: this thread is that one's from here on. */
+static csp_owner *go_over(csp_owner *owner)
+{
+    csp_owner *next = csp_warm_successor(owner->actor);
+    if (next == NULL)
+        return owner;
+    current_owner = next;
+    next->record = owner->record;
+    next->state = owner->state;
+    owner->record = NULL;
+    begin_cpu_time(next);
+    csp_actor_set_interp(next->actor, next, next->record);
+    finish(owner);
+    return next;
+}
+
+/* Returns whose thread it is at the end. */
+static csp_owner *live_in_own_interpreter(csp_owner *owner)
 {
     PyThreadState *tstate = make_interpreter(owner);
     if (tstate != NULL) {
-        run_and_end_children(owner);
+        if (owner->actor->warm) {
+            run_boot(owner);
+            owner = go_over(owner);
+        }
+        if (!owner->actor->warm)
+            run_boot(owner);
+        end_children(owner);
         if (owner->record != NULL && !settle_threads(owner))
             outlive_threads(owner);
         Py_EndInterpreter(tstate);
@@ -412,6 +446,7 @@ static void live_in_own_interpreter(csp_owner *owner)
         csp_interp_decref(owner->record);
     }
     csp_life_end();
+    return owner;
 }
 
 /* It lives in another's interpreter, or no longer does: the host's waits are not alone there. */
@@ -433,7 +468,8 @@ static void live_in_shared_interpreter(csp_owner *owner)
         csp_thread_record = owner->record;
         PyEval_RestoreThread(tstate);
         csp_actor_set_interp(owner->actor, owner, owner->record);
-        run_and_end_children(owner);
+        run_boot(owner);
+        end_children(owner);
         PyThreadState_Clear(tstate); /* what it frees may be the last sender of a channel: the record is still ours */
         PyThreadState_DeleteCurrent();
         csp_thread_record = NULL;
@@ -448,27 +484,25 @@ static void live_in_shared_interpreter(csp_owner *owner)
 static void *owner_main(void *arg)
 {
     csp_owner *owner = arg;
-    csp_actor *actor = owner->actor;
     current_owner = owner;
     begin_cpu_time(owner);
     if (owner->shared != NULL)
         live_in_shared_interpreter(owner);
     else
-        live_in_own_interpreter(owner);
-    announce(owner);
-    csp_actor_thread_gone(actor, &owner->thread);
-    csp_actor_unlist(actor);
-    csp_owner_decref(owner);
+        owner = live_in_own_interpreter(owner);
+    finish(owner);
     return NULL;
 }
 
-int csp_owner_start(csp_owner *owner)
+int csp_owner_start(csp_owner *owner, csp_actor *warm)
 {
     pthread_attr_t attr;
     pthread_t thread;
     csp_owner_incref(owner); /* the actor's */
     csp_owner_incref(owner); /* the thread's */
     set_owner(owner->actor, owner);
+    if (warm != NULL && csp_warm_hand_over(warm, owner))
+        return 0;
     if (owner->shared == NULL)
         csp_life_begin(); /* a thread of this interpreter stands in the way of no fork */
     count_guest(owner, 1);

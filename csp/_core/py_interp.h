@@ -46,8 +46,9 @@ void csp_owner_decref(csp_owner *owner);
 /* The owner whose thread this is, or NULL. */
 csp_owner *csp_current_owner(void);
 
-/* Start its thread, which takes references of its own.  0, or an errno. */
-int csp_owner_start(csp_owner *owner);
+/* Start its thread, which takes references of its own.  0, or an errno.  With `warm` (or NULL), a warm interpreter that is still
+ * free, that one's thread goes over to it instead. */
+int csp_owner_start(csp_owner *owner, csp_actor *warm);
 
 /* The actor's thread, with a new reference, or NULL. */
 csp_owner *csp_actor_owner(csp_actor *actor);
@@ -67,6 +68,13 @@ void csp_guard_close(csp_owner *owner);
 /* Raise in the code that the owner runs now: Killed, again and again until it ends, or KeyboardInterrupt, once.
  * Returns at once; a service thread does it. */
 void csp_owner_throw(csp_owner *owner, csp_throw what);
+
+/* --- py_warm.c --- */
+
+/* Give the interpreter, if it waits and is free, to `next`, whose references are the thread's then.  No lock held. */
+bool csp_warm_hand_over(csp_actor *warm, csp_owner *next);
+/* In the thread of a warm one that has stopped waiting: from now on it is not free.  Whose it is, or NULL. */
+csp_owner *csp_warm_successor(csp_actor *warm);
 
 /* --- endings --- */
 
