@@ -53,6 +53,14 @@ class Life:
         self.error: BaseException | None = None  # why it could not even be tried
 
 
+def _pool_of(supervisor: "Supervisor") -> "WarmPool | None":
+    if supervisor._warm == 0:
+        return None
+    from csp._warm import WarmPool
+
+    return WarmPool(supervisor._warm, before_children=supervisor._dynamic)
+
+
 class Node:
     """One supervisor of a running tree.  It outlives the lives of the supervisor, and so do the actors that are kept in it."""
 
@@ -66,11 +74,7 @@ class Node:
         self.error: SupervisorError | None = None  # why its last life failed
         self.up = False
         self.settling = False
-        self.pool: WarmPool | None = None
-        if supervisor._warm > 0:
-            from csp._warm import WarmPool
-
-            self.pool = WarmPool(supervisor._warm, before_children=supervisor._dynamic)
+        self.pool = _pool_of(supervisor)
         self.renew()
 
     def renew(self) -> None:
@@ -105,6 +109,7 @@ class Tree:
         self._alive, self.ended = _core.channel(name="supervisor ended")  # ends when the tree has
         self._watched: dict[_core.RecvChannel[Any], tuple[Node, Child, Life]] = {}
         self._selector: _core.Selector | None = None
+        self._retired: list[WarmPool] = []  # of nodes that are no more; their interpreters may still be ending
         self._starting: list[Any] = []
         self._fatal: BaseException | None = None
         self._stop_asked = False
@@ -276,7 +281,7 @@ class Tree:
             self._settle(node)
         elif node.machine.phase == "ended":
             for below in node.all():
-                below.close_pool()
+                self._retire(below)
                 for ref in below.kept.values():
                     ref._keep(_NOT_KEPT)
                 below.kept.clear()
@@ -347,7 +352,7 @@ class Tree:
         node = parent.nodes.get(child.id)
         if node is None or node.supervisor is not supervisor:
             if node is not None:
-                node.close_pool()
+                self._retire(node)
             node = parent.nodes[child.id] = Node(supervisor, parent, f"{parent.path}{child.id}/")
         node.child = child
         child.handle = supervisor._node = node
@@ -471,12 +476,18 @@ class Tree:
             self.failure = SupervisorError(f"the supervisor itself failed: {error!r}")
             self.failure.__cause__ = error
 
+    def _retire(self, node: Node) -> None:
+        """It will need no more warm interpreters, or, if it is started again after all, new ones."""
+        if node.pool is not None:
+            node.pool.close()
+            self._retired = [pool for pool in self._retired if pool.is_ending and pool is not node.pool]
+            self._retired.append(node.pool)
+
     def _drain_pools(self) -> None:
         """Whoever hears that the tree has ended may fork."""
-        pools = [node.pool for node in self.root.all() if node.pool is not None]
-        for pool in pools:
-            pool.close()
-        for pool in pools:
+        for node in list(self.root.all()):
+            self._retire(node)
+        for pool in self._retired:
             pool.await_end()
 
     def _close(self) -> None:

@@ -65,7 +65,6 @@ class WarmPool:
             return
         self._wanted = False
         self._end(self._stale)
-        self._ending = [ref for ref in self._ending if not _is_over(ref)]
         self._fresh = [ref for ref in self._fresh if not _is_over(ref)]
         try:
             while len(self._fresh) < self._size:
@@ -82,8 +81,14 @@ class WarmPool:
     def _end(self, places: "list[ActorRef]") -> None:
         for ref in places:
             ref._ask_stop() if ref.alive else ref._kill()  # one that imports does not hear a stop
-        self._ending += places
+        self._ending = [ref for ref in self._ending + places if not _is_over(ref)]
         places.clear()
+
+    @property
+    def is_ending(self) -> bool:
+        """Are there some that were told to end, and have not?"""
+        self._end([])
+        return bool(self._ending)
 
     def await_end(self) -> None:
         """After `close`, wait until all have ended, but not for one that is stuck in C code: the end of the process names that."""

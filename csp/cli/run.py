@@ -212,7 +212,8 @@ def rules_of(supervisor: "Supervisor") -> str:
     rules = supervisor._rules
     kind = f"dynamic, at most {rules.max_children:g} children" if rules.dynamic else rules.strategy
     auto = "" if rules.auto_shutdown == "never" else f", ends with {rules.auto_shutdown}"
-    return f"{kind}, {rules.max_restarts:g} restarts within {rules.within:g} s{auto}"
+    warm = f", {supervisor._warm} warm" if supervisor._warm else ""
+    return f"{kind}, {rules.max_restarts:g} restarts within {rules.within:g} s{auto}{warm}"
 
 
 def shutdown_of(spec: "Spec") -> str:
