@@ -22,7 +22,7 @@ def zombies() -> "list[ActorRef]":
 
 
 def census() -> "dict[str, int]":
-    """Count what is alive in the process: channels, interpreters, blobs and blocks of messages in flight."""
+    """Count what is alive: channels, interpreters, those of them that are warm (wait for an actor), blobs and blocks in flight."""
     return _core.census()
 
 
