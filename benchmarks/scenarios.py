@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import csp
 from benchmarks import units
 from benchmarks.means import (
     BUFFER,
@@ -22,6 +23,7 @@ from benchmarks.means import (
     create_bare_interpreter,
     end_bare_interpreter,
 )
+from csp.testing import wait_until
 
 # A run is given the seconds to measure for, and whether everything should be small; it returns a number in the scenario's unit.
 Run = Callable[[float, bool], float]
@@ -130,16 +132,37 @@ def spawn_and_join(means: Any, seconds: float, quick: bool) -> float:
     return repeat(one, seconds) * 1e3
 
 
+def start_supervised(seconds: float, quick: bool, warm: int) -> float:
+    """From the call of start_child to the child's first message; the pool is full before, and nothing else is counted."""
+    tx, rx = csp.channel(1)
+    never, idle = csp.channel(1)
+    child = csp.ChildSpec(units.wait_for_end, args=(idle, tx), id="child", restart="temporary", shutdown="kill")
+    with never, csp.DynamicSupervisor(warm=warm) as tree:
+
+        def one() -> None:
+            tree.start_child(child)
+            rx.recv()
+
+        def settle() -> None:
+            if tree.children():
+                tree.terminate_child("child")
+            wait_until(lambda: csp.debug.census()["interpreters"] == 1 + warm and csp.debug.census()["warm"] == warm)
+
+        return repeat(one, seconds, before=settle) * 1e3
+
+
 def bare_interpreter(seconds: float, quick: bool) -> float:
     return repeat(lambda: end_bare_interpreter(create_bare_interpreter()), seconds) * 1e3
 
 
-def repeat(one: Callable[[], None], seconds: float) -> float:
-    """The median of as many as fit, five at least."""
+def repeat(one: Callable[[], None], seconds: float, before: Callable[[], None] = lambda: None) -> float:
+    """The median of as many as fit, five at least; `before` each is not counted."""
+    before()
     one()
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while len(taken) < 5 or time.perf_counter() < end:
+        before()
         start = time.perf_counter()
         one()
         taken.append(time.perf_counter() - start)
@@ -250,6 +273,13 @@ SCENARIOS = [
             **runs(spawn_and_join, [ThreadQueues, ProcessPipes, SpawnedProcessPipes, *INTERPRETERS]),
         },
         Target(1, plus_bare="bare interpreter, create and end"),
+    ),
+    Scenario(
+        "W7w",
+        "start by a supervisor, first message",
+        "ms",
+        {"csp": partial(start_supervised, warm=2), "csp, cold": partial(start_supervised, warm=0)},
+        Target(0.3),
     ),
     Scenario(
         "W7m",

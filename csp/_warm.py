@@ -28,6 +28,7 @@ class WarmPool:
     def __init__(self, size: int, *, before_children: bool) -> None:
         self._size = size
         self._wanted = before_children  # a child may come at any time; else there is nothing to boot for until one is known
+        self._known: list[Any] = []  # actors whose modules are in `_modules`
         self._modules: dict[Any, None] = {}
         self._fresh: list[ActorRef] = []  # with all modules that are known
         self._stale: list[ActorRef] = []  # without some of them: better than a cold start, replaced at the next refill
@@ -35,6 +36,9 @@ class WarmPool:
 
     def learn(self, actor: Any) -> None:
         """A child of this kind will be started, now or later."""
+        if any(actor is known for known in self._known):
+            return
+        self._known.append(actor)
         modules = modules_of(actor)
         if not modules <= self._modules.keys():
             self._modules.update(dict.fromkeys(sorted(modules - self._modules.keys(), key=repr)))
