@@ -9,6 +9,7 @@ The thread ends with the root.  If it is broken off (the actor that it belongs t
 """
 
 import _thread
+import sys
 import time
 from collections.abc import Callable, Iterable
 from random import random
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _KEEP = {"permanent": 2, "transient": 1, "temporary": 0}
 _KEPT, _NOT_KEPT = 2, 0
+_MEMORY_PERIOD = 10.0  # seconds after which a tree with a memory budget looks, if nothing happens: its actors may spawn others
 
 running: "set[Tree]" = set()  # of this interpreter: their threads have begun and not ended
 
@@ -113,6 +115,8 @@ class Tree:
         self._starting: list[Any] = []
         self._fatal: BaseException | None = None
         self._stop_asked = False
+        self._memory_budget = root._memory_budget if sys.version_info < (3, 14) else None
+        self._exhausted: SupervisorError | None = None  # the memory budget is, and this is what is to be said of it
         self.context = _ref.context_here()  # of the actor that it belongs to
 
     # --- for other threads ---
@@ -164,6 +168,8 @@ class Tree:
             self._selector = _core.Selector([self._commands, *self._watched])
         now = time.monotonic()
         dues = [due for node in self.root.all() if (due := node.machine.next_due()) is not None]
+        if self._memory_budget is not None:
+            dues.append(now + _MEMORY_PERIOD)
         timeout = max(0.0, min(dues) - now) if dues else None
         try:
             channel, value = self._selector.select(timeout=timeout, priority=True)
@@ -181,6 +187,7 @@ class Tree:
         elif channel is not None:
             self._heard(channel, value)
         now = time.monotonic()
+        self._consider_memory(now)
         for node in list(self.root.all()):
             due = node.machine.next_due()
             if due is not None and due <= now:
@@ -191,6 +198,8 @@ class Tree:
         node, child, life = self._watched[channel]
         self._unwatch(life)
         now = time.monotonic()
+        if value is not True:
+            self._consider_memory(now)
         if value is True:
             life.up = True
             assert life.ref is not None
@@ -319,11 +328,13 @@ class Tree:
         return node.pool.take()
 
     def _another_life(self, life: Life, spec: ChildSpec, warm: ActorRef | None) -> "_core.RecvChannel[Any] | None":
-        from csp.actors import restart
+        from csp.actors import prepare_process, restart
 
         if life.ref is None:
             return None
         try:
+            if _has_interpreter(spec):
+                prepare_process()
             life.ref._keep(_KEEP[spec.restart])
             return restart(life.ref, spec.actor, spec.args, dict(spec.kwargs), warm)
         except ActorDied:
@@ -376,7 +387,7 @@ class Tree:
         if node.error is None or not node.machine.may_return:
             node.close_pool()  # else it is perhaps started again at once
         if node.parent is None:
-            self.failure = node.error
+            self.failure = node.error or self._exhausted
             return
         assert node.child is not None
         machine, now = node.parent.machine, time.monotonic()
@@ -401,10 +412,7 @@ class Tree:
                 self._answer_starting((True, None))
         elif what in ("stop", "hurry", "kill"):
             self._stop_asked = True
-            for node in self.root.all():
-                node.close_pool()
-            getattr(self.root.machine, what)(now)
-            self._settle(self.root)
+            self._end_in_order(now, what)
         elif what == "look":
             self._reply(reply, _attempt(args[0], *args[1:]))
         else:
@@ -459,6 +467,27 @@ class Tree:
             node = node.parent
 
     # --- the end ---
+
+    def _end_in_order(self, now: float, how: str = "stop") -> None:
+        for node in self.root.all():
+            node.close_pool()
+        getattr(self.root.machine, how)(now)
+        self._settle(self.root)
+
+    def _consider_memory(self, now: float) -> None:
+        """Past the root's budget all is to end, so that the process can be started anew."""
+        budget = self._memory_budget
+        if budget is None or self._exhausted is not None or self.root.machine.phase in ("stopping", "ended"):
+            return
+        count, leaked = _core.ended_interpreters()
+        if leaked <= budget:
+            return
+        self._exhausted = SupervisorError(
+            f"the memory budget is used up: about {leaked >> 20} MiB are lost to {count} ended interpreters, "
+            f"more than {budget / 2**20:.0f} MiB (CPython 3.13 never gives them back)"
+        )
+        self._exhausted.reason = "memory_budget"
+        self._end_in_order(now)
 
     def _break_off(self, error: BaseException) -> None:
         """End all actors without waiting for them: this thread is dying."""

@@ -342,6 +342,30 @@ def prepare_process() -> None:
         # Its static types must be main's: else concurrent imports crash, and so does the exit (gh-136421).
         import _datetime  # type: ignore[import-not-found]  # noqa: F401
     _prepared = True
+    _warn_of_leak()
+
+
+_LEAK_WORTH_A_WARNING = 256 * 2**20  # bytes: a hundred small actors
+_warned = False
+
+
+def _warn_of_leak() -> None:
+    """Once, in the main interpreter, where people look."""
+    global _warned
+    count, leaked = _core.ended_interpreters()
+    if _warned or leaked < _LEAK_WORTH_A_WARNING:
+        return
+    _warned = True
+    import warnings
+
+    text = (
+        f"{count} interpreters have ended, and about {leaked >> 20} MiB with them: CPython 3.13 never gives back what an interpreter "
+        "used. Keep actors instead of starting new ones, set a Supervisor's memory_budget, or use CPython 3.14"
+    )
+    try:
+        warnings.warn(text, RuntimeWarning, skip_file_prefixes=(__file__.removesuffix("actors.py"),))
+    except RuntimeWarning:  # made an error by a filter; it is no reason for this start to fail
+        print(f"csp: {text}", file=sys.stderr)
 
 
 def whereis(name: str) -> "ActorRef | None":

@@ -9,7 +9,8 @@
  *              actor actor_table             an actor's record, lives and ends; which actors there are
  *   crossing   encode decode buffer letter   Python objects <-> messages
  *   shell      errors py_wait                status -> exception; the one blocking wait
- *              py_channel py_lease py_select py_interp py_attach py_warm py_actor py_call py_exit
+ *              py_channel py_lease py_select py_interp py_attach py_warm py_leak py_actor py_call
+ *              py_exit
  *
  * Ground and engine never include Python.h: they are tested as a plain C program under sanitizers.  "The life of one
  * send" in docs/explanation walks through the functions that a value passes.
@@ -185,7 +186,7 @@ static int execute(PyObject *module)
     PyMethodDef *const tables[] = {face_functions,       csp_channel_functions, csp_select_functions, csp_timer_functions,
                                    csp_codec_functions, 
                                    csp_interp_functions, csp_actor_functions, csp_call_functions, csp_exit_functions,
-                                   csp_warm_functions};
+                                   csp_warm_functions, csp_leak_functions};
     if (import_errors(state) < 0 || intern_names(state) < 0 || add_interpreter(state) < 0)
         return -1;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from csp._ref import ActorRef
 
-__all__ = ["census", "deadlock_detection", "zombies"]
+__all__ = ["census", "deadlock_detection", "leaked", "zombies"]
 
 
 def zombies() -> "list[ActorRef]":
@@ -24,6 +24,15 @@ def zombies() -> "list[ActorRef]":
 def census() -> "dict[str, int]":
     """Count what is alive: channels, interpreters, those of them that are warm (wait for an actor), blobs and blocks in flight."""
     return _core.census()
+
+
+def leaked() -> int:
+    """About how many bytes interpreters have taken with them when they ended, in the whole process: on CPython 3.13 nearly all that they
+    used, from 3.14 on 0.
+
+    An estimate from the number of modules that each had imported; what it had in large values besides is not in it.
+    """
+    return _core.ended_interpreters()[1]
 
 
 def deadlock_detection(on: bool, /) -> bool:

@@ -438,7 +438,9 @@ static csp_owner *live_in_own_interpreter(csp_owner *owner)
         end_children(owner);
         if (owner->record != NULL && !settle_threads(owner))
             outlive_threads(owner);
+        Py_ssize_t modules = csp_modules_here();
         Py_EndInterpreter(tstate);
+        csp_interpreter_ended(modules);
     }
     if (owner->record != NULL) {
         csp_interp_died(owner->record, NULL, false); /* once more, in case no atexit ran */

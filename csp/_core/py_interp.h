@@ -76,6 +76,10 @@ bool csp_warm_hand_over(csp_actor *warm, csp_owner *next);
 /* In the thread of a warm one that has stopped waiting: from now on it is not free.  Whose it is, or NULL. */
 csp_owner *csp_warm_successor(csp_actor *warm);
 
+/* --- py_leak.c --- */
+Py_ssize_t csp_modules_here(void); /* imported by the attached interpreter */
+void csp_interpreter_ended(Py_ssize_t modules); /* it had so many */
+
 /* --- endings --- */
 
 /* Ask to stop, then throw: all that a kill may do short of quarantine. */

@@ -108,7 +108,7 @@ int csp_add_block_type(PyObject *module, csp_state *state);   /* buffer.c */
 int csp_add_actor_types(PyObject *module, csp_state *state);  /* py_actor.c */
 
 /* Method tables of rooms that only add functions to the module. */
-extern PyMethodDef csp_channel_functions[], csp_select_functions[], csp_timer_functions[], csp_interp_functions[], csp_actor_functions[], csp_call_functions[], csp_exit_functions[], csp_warm_functions[],
+extern PyMethodDef csp_channel_functions[], csp_select_functions[], csp_timer_functions[], csp_interp_functions[], csp_actor_functions[], csp_call_functions[], csp_exit_functions[], csp_warm_functions[], csp_leak_functions[],
     csp_codec_functions[];
 
 #endif

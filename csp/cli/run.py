@@ -213,7 +213,9 @@ def rules_of(supervisor: "Supervisor") -> str:
     kind = f"dynamic, at most {rules.max_children:g} children" if rules.dynamic else rules.strategy
     auto = "" if rules.auto_shutdown == "never" else f", ends with {rules.auto_shutdown}"
     warm = f", {supervisor._warm} warm" if supervisor._warm else ""
-    return f"{kind}, {rules.max_restarts:g} restarts within {rules.within:g} s{auto}{warm}"
+    budget = supervisor._memory_budget
+    memory = "" if budget is None else f", memory budget {budget / 2**20:g} MiB"
+    return f"{kind}, {rules.max_restarts:g} restarts within {rules.within:g} s{auto}{warm}{memory}"
 
 
 def shutdown_of(spec: "Spec") -> str:

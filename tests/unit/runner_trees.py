@@ -109,3 +109,9 @@ def broken():
 
 
 not_a_tree = 5
+
+
+def leaking():
+    """On 3.13 its budget is gone with the first interpreter that ends."""
+    once = csp.ChildSpec(returns, restart="temporary")
+    return csp.Supervisor([csp.ChildSpec(idle, id="first"), once], memory_budget=2**20)

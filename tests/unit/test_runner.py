@@ -343,3 +343,14 @@ def test_the_budget_is_the_sum():
     assert shape(trees.stubborn())[-1] == "an ordered stop takes as long as it needs"
     below = csp.Supervisor([csp.ChildSpec(trees.idle, count=4)], id="below", shutdown=7.0)
     assert budget(csp.Supervisor([below, trees.idle])) == 12.0
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="nothing leaks from 3.14 on")
+def test_used_up_memory_budget_is_status_75():
+    """The tree ends in order, and the service manager is asked to start the program anew."""
+    service = Service("leaking")
+    status, _ = service.end()
+    assert status == 75
+    log = "\n".join(service.lines)
+    assert "first: exited: shutdown" in log
+    assert "the tree failed: the memory budget is used up: about 2 MiB are lost to 1 ended interpreters" in log
