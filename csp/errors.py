@@ -142,8 +142,9 @@ class SupervisorError(ActorError):
     """A supervisor could not start its children, gave up on one, or refuses a command.
 
     `child` is the id of the child that was the cause, `reason` the word for it: how its last life ended (`"failed"`,
-    `"killed"`, ...), or why a command is refused (`"running"`, `"shutdown"`, `"max_children"`, ...), or `"memory_budget"`, where no child is to blame.  `__cause__` is the child's
-    own error where that could be had, so a failure that comes up through several supervisors still says where it began.
+    `"killed"`, ...), why a command is refused (`"running"`, `"shutdown"`, `"max_children"`, ...), or, where no child is to blame,
+    `"memory_budget"`.  `__cause__` is the child's own error where that could be had, so a failure that comes up through several
+    supervisors still says where it began.
     """
 
     child: "str | None" = None

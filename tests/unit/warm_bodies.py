@@ -55,7 +55,7 @@ class Counter:
 
 
 def supervises(log: SendChannel[Any], endless: bool) -> None:
-    """An actor with a tree of its own that has a warm pool; waits, or returns once the pool is full."""
+    """An actor with a tree of its own that has a warm pool; waits, or returns while the pool is being filled."""
     orders = csp.Channel(1)
     tree = csp.Supervisor([csp.ChildSpec(remember, args=(log, orders.receiver))], warm=2)
     tree.start()
