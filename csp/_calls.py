@@ -1,15 +1,8 @@
-"""The caller's side of a class actor: `ref.call`, `ref.ask`, `ref.cast`, and the Reply.
-
-A call is a Request in the mailbox.  Its answer comes over a reply channel of its own, whose only sender travels inside the
-request: when the actor ends before it answers, that sender is gone and the caller knows at once (`ActorDied`).  An answer
-that comes too late finds nobody to receive it.  After gen_server's call and cast.
-"""
-
-from time import monotonic
+"""What a call of a class actor is made of in Python: the Request, the Reply, the errors.  The call itself is py_ask.c's."""
 
 from csp import _core
-from csp._ref import ActorRef, context_here, error_of
-from csp.errors import ActorDied, ActorFailed, BrokenChannel, DeadlockError, EndOfChannel, Timeout
+from csp._ref import ActorRef, error_of
+from csp.errors import ActorDied, ActorFailed, EndOfChannel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,117 +99,4 @@ def _died(ref: ActorRef, call: str, end: "EndOfChannel | None" = None) -> ActorD
     return ActorDied(f"{ref.name} ended before it answered {call}" + (f": {reason}" if reason else ""))
 
 
-def _post(ref: ActorRef, request: Request, timeout: "float | None") -> None:
-    try:
-        ref._sender().send(request, timeout)
-    except BrokenChannel:
-        raise ActorDied(f"{ref.name} takes no more messages: it has ended, or is ending") from None
-    except Timeout:
-        raise Timeout(f"{ref.name}: no room in the mailbox within {timeout} s; {request[0]} was not asked") from None
-
-
-def _ask(
-    ref: ActorRef, method: str, args: "tuple[Any, ...]", kwargs: "dict[str, Any]", timeout: "float | None"
-) -> "_core.RecvChannel[Any]":
-    context = context_here()
-    if context is not None and context.ref == ref:
-        raise DeadlockError(f"{ref.name}.{method}: an actor cannot wait for its own answer")
-    sender, receiver = _core.reply_channel()
-    _post(ref, Request((method, args, kwargs, sender)), timeout)
-    sender.close()  # the only sender left is in the mailbox
-    return receiver
-
-
-def _check_served(ref: ActorRef) -> None:
-    if not ref._serves:
-        raise TypeError(f"{ref.name} is a function: it takes send(), only class actors answer calls")
-
-
-class _Verb:
-    """`ref.call`, `ref.ask` or `ref.cast`: an attribute is a method of the actor; calling it sets the timeout."""
-
-    __slots__ = ("_ref", "_timeout")
-
-    def __init__(self, ref: ActorRef, timeout: "float | None" = None) -> None:
-        _check_served(ref)
-        self._ref = ref
-        self._timeout = timeout
-
-    def __call__(self, *, timeout: "float | None") -> "Any":
-        return type(self)(self._ref, timeout)
-
-    def __getattr__(self, method: str) -> "Any":
-        if method.startswith("_"):
-            raise AttributeError(f"{method} is private: only public methods of an actor can be called")
-        return self._bound(self._ref, method, self._timeout)
-
-    _bound: "Any" = None
-
-
-class _Bound:
-    __slots__ = ("_method", "_ref", "_timeout")
-
-    def __init__(self, ref: ActorRef, method: str, timeout: "float | None") -> None:
-        self._ref = ref
-        self._method = method
-        self._timeout = timeout
-
-
-class _BoundCall(_Bound):
-    __slots__ = ()
-
-    def __call__(self, *args: object, **kwargs: object) -> "Any":
-        ref, method, timeout = self._ref, self._method, self._timeout
-        try:
-            deadline = None if timeout is None else monotonic() + timeout
-        except (OverflowError, TypeError):
-            deadline = None  # for ever; or wrong, and `send` says so
-        reply = _ask(ref, method, args, kwargs, timeout)
-        try:
-            answer = reply.recv(None if deadline is None else max(0.0, deadline - monotonic()))
-        except EndOfChannel as end:
-            raise _died(ref, method, end) from None
-        except Timeout:
-            raise Timeout(f"{ref.name}.{method} did not answer within {timeout} s; it may have run") from None
-        return answer[1] if answer[0] else _unwrap(ref, method, answer)
-
-
-class _BoundAsk(_Bound):
-    __slots__ = ()
-
-    def __call__(self, *args: object, **kwargs: object) -> Reply:
-        return Reply(self._ref, self._method, _ask(self._ref, self._method, args, kwargs, self._timeout))
-
-
-class _BoundCast(_Bound):
-    __slots__ = ()
-
-    def __call__(self, *args: object, **kwargs: object) -> None:
-        _post(self._ref, Request((self._method, args, kwargs, None)), self._timeout)
-
-
-class Call(_Verb):
-    """Ask and wait for the reply."""
-
-    __slots__ = ()
-    _bound = _BoundCall
-
-
-class Ask(_Verb):
-    """Ask; the `Reply` is for later."""
-
-    __slots__ = ()
-    _bound = _BoundAsk
-
-
-class Cast(_Verb):
-    """Fire and forget; blocks only while the mailbox is full."""
-
-    __slots__ = ()
-    _bound = _BoundCast
-
-
-# From now on without the detour of the first use.
-ActorRef.call = property(Call, doc=Call.__doc__)  # type: ignore[assignment]
-ActorRef.ask = property(Ask, doc=Ask.__doc__)  # type: ignore[assignment]
-ActorRef.cast = property(Cast, doc=Cast.__doc__)  # type: ignore[assignment]
+_core.set_call_hooks(Reply, _died, _unwrap)

@@ -1,11 +1,12 @@
 """What the C core exports.  Use the names of `csp`; the contracts are in the docstrings of the core itself."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import CapsuleType, GenericAlias, TracebackType
 from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, Self, TypeVar, final, overload
 
 from csp._remote import RemoteError
 from csp.actors import ActorRef, Exit
+from csp.errors import EndOfChannel
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")
@@ -211,6 +212,12 @@ class Actor:
     @property
     def epoch(self) -> int: ...
     @property
+    def call(self) -> Verb: ...
+    @property
+    def ask(self) -> Verb: ...
+    @property
+    def cast(self) -> Verb: ...
+    @property
     def _serves(self) -> bool: ...
     def _keep(self, mode: int, /) -> None: ...
     def _close_inbox(self) -> None: ...
@@ -235,6 +242,17 @@ class Actor:
     def _begin_close(self) -> Literal["ok", "running", "closed"]: ...
     def _look(self) -> tuple[int, bool, bool]: ...
 
+@final
+class Verb:
+    def __getattribute__(self, method: str, /) -> Any: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+def set_call_hooks(
+    reply: Callable[[ActorRef, str, RecvChannel[Any]], object],
+    died: Callable[[ActorRef, str, EndOfChannel | None], BaseException],
+    unwrap: Callable[[ActorRef, str, tuple[bool, Any]], object],
+    /,
+) -> None: ...
 def spawn_actor(
     payload: object,
     name: str,

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self
 
-    from csp._calls import Ask, Call, Cast
     from csp._remote import RemoteError
     from csp.errors import RunFailed
 
@@ -187,40 +186,6 @@ class ActorRef(_core.Actor):
         """The actor's figures now: `handled`, `queued`, `discarded`, `restarts`, `started_at`, `cpu_seconds`."""
         handled, started_at, _, epoch, queued, discarded = self._figures()
         return ActorStatistics((handled, queued, discarded, epoch - 1, started_at, self._cpu_seconds()))
-
-    if TYPE_CHECKING:
-        call: Call
-        ask: Ask
-        cast: Cast
-    else:
-
-        @property
-        def call(self):
-            """Ask and wait for the reply: `ref.call.method(...)`, `ref.call(timeout=2).method(...)`.
-
-            An exception in the method reaches the caller as `ActorFailed`, and the actor goes on.  `ActorDied` if it ends
-            before it answers; `Timeout`: the request may have run; `DeadlockError` in the actor itself.
-            """
-            import csp._calls
-
-            return csp._calls.Call(self)
-
-        @property
-        def ask(self):
-            """Ask and get a `Reply` for later: `ref.ask.method(...)`."""
-            import csp._calls
-
-            return csp._calls.Ask(self)
-
-        @property
-        def cast(self):
-            """Fire and forget: `ref.cast.method(...)`; blocks only while the mailbox is full (`cast(timeout=...)`).
-
-            An exception in the method ends the actor as `"failed"`.
-            """
-            import csp._calls
-
-            return csp._calls.Cast(self)
 
     def _refuse_self(self, what: str) -> None:
         context = context_here()

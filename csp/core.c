@@ -20,6 +20,7 @@
 
 #include "actor.h"
 #include "deadlock.h"
+#include "py_ask.h"
 #include "mem.h"
 #include "registry.h"
 
@@ -196,7 +197,7 @@ static int execute(PyObject *module)
         return -1;
     if (csp_add_channel_types(module, state) < 0 || csp_add_lease_type(module, state) < 0 ||
         csp_add_select_types(module, state) < 0 || csp_add_block_type(module, state) < 0 ||
-        csp_add_actor_types(module, state) < 0)
+        csp_add_actor_types(module, state) < 0 || csp_add_verb_type(module, state) < 0)
         return -1;
     return csp_call_at_exit(module, "_interpreter_ends");
 }
@@ -204,7 +205,7 @@ static int execute(PyObject *module)
 /* All that the state holds, for traverse and clear alike.  V(field) */
 #define STATE_OBJECTS(V)                                                                            \
     V(channel_type) V(send_channel_type) V(recv_channel_type) V(lease_type) V(statistics_type)      \
-    V(selected_type) V(selector_type) V(block_type) V(actor_type) V(ref_type) V(pickling)           \
+    V(selected_type) V(selector_type) V(block_type) V(actor_type) V(ref_type) V(verb_type) V(pickling)           \
     V(str_index) V(str_channel) V(str_cause) V(str_sent) V(str_case)
 
 static int traverse(PyObject *module, visitproc visit, void *arg)
@@ -217,6 +218,8 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
         Py_VISIT(state->errors[i]);
     for (int i = 0; i < CSP_NRECORDS; i++)
         Py_VISIT(state->record_types[i]);
+    for (int i = 0; i < CSP_NHOOKS; i++)
+        Py_VISIT(state->call_hooks[i]);
     for (int i = 0; i < CSP_KEY_CACHE; i++)
         Py_VISIT(state->key_cache[i]);
     return 0;
@@ -232,6 +235,8 @@ static int clear(PyObject *module)
         Py_CLEAR(state->errors[i]);
     for (int i = 0; i < CSP_NRECORDS; i++)
         Py_CLEAR(state->record_types[i]);
+    for (int i = 0; i < CSP_NHOOKS; i++)
+        Py_CLEAR(state->call_hooks[i]);
     for (int i = 0; i < CSP_KEY_CACHE; i++)
         Py_CLEAR(state->key_cache[i]);
     return 0;
@@ -241,6 +246,7 @@ static void free_state(void *module)
 {
     csp_state *state = csp_state_of_module(module);
     clear(module);
+    csp_drop_idle_reply(state);
     if (state->interp != NULL) {
         csp_interp_died(state->interp, NULL, true); /* once more, in case no atexit ran */
         csp_interp_decref(state->interp);

@@ -22,7 +22,7 @@ of_the_source = pytest.mark.skipif(
 
 GROUND = {"mem", "status", "park", "lock"}
 ENGINE = {"msg", "waiter", "queue", "loop", "chan", "select", "interp", "registry", "deadlock", "actor", "actor_table"}
-CROSSING = {"state", "codec", "flat", "crossing", "encode", "decode", "buffer", "letter"}
+CROSSING = {"state", "codec", "flat", "crossing", "encode", "encode_view", "encoder", "decode", "buffer", "letter"}
 LEVELS = [GROUND, ENGINE, CROSSING]  # everything else is the shell
 
 

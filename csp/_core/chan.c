@@ -580,6 +580,26 @@ csp_status csp_chan_try_recv_many(csp_case *c, csp_msg *msgs, size_t n, size_t *
     return status;
 }
 
+csp_status csp_chan_answer(csp_end *end, csp_msg *msg, csp_effects *fx)
+{
+    csp_chan *chan = end->chan;
+    csp_chan_lock(chan);
+    csp_status status = send_locked(chan, end, msg, fx);
+    atomic_store_explicit(&end->closed, true, memory_order_relaxed); /* the lock orders it */
+    count_close(end);
+    uncount_locked(end, CSP_SEND, NULL, fx);
+    csp_chan_unlock(chan);
+    return status;
+}
+
+bool csp_chan_is_fresh(csp_chan *chan)
+{
+    csp_chan_lock(chan);
+    bool fresh = chan->senders == 0 && chan->receivers == 1 && !chan->closed && chan->buffer.length == 0 && chan->cause.kind == CSP_MSG_EMPTY;
+    csp_chan_unlock(chan);
+    return fresh;
+}
+
 void csp_chan_give_back(csp_chan *chan, csp_msg *msg, csp_effects *fx)
 {
     csp_chan_lock(chan);

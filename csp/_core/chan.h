@@ -147,6 +147,13 @@ void csp_chan_withdraw(csp_case *c);
 csp_status csp_chan_try_send_many(csp_case *c, csp_msg *msgs, size_t n, size_t *p_done, csp_effects *fx);
 csp_status csp_chan_try_recv_many(csp_case *c, csp_msg *msgs, size_t n, size_t *p_done, csp_effects *fx);
 
+/* Send the one answer and give up the sending end that it goes through, in one step: once the answer is received the channel has no
+ * sender.  Moves, if it returns CSP_OK. */
+csp_status csp_chan_answer(csp_end *end, csp_msg *msg, csp_effects *fx);
+
+/* Is the reply channel, whose only receiver the caller has, as it was when it was new? */
+bool csp_chan_is_fresh(csp_chan *chan);
+
 /* Give a leased value back: to the oldest waiting receiver, else to the head of the buffer; if nobody is left to
  * receive it, it is discarded and counted.  Moves. */
 void csp_chan_give_back(csp_chan *chan, csp_msg *msg, csp_effects *fx);

@@ -23,6 +23,19 @@
  *   MemoryError, and whatever is no Exception (KeyboardInterrupt, Stopped), as they came. */
 int csp_encode_slow(csp_state *state, PyObject *value, csp_msg *msg);
 
+/* A call or cast, as the caller has it: arguments by position, then those of `names` (a tuple of str, or NULL).  All borrowed. */
+typedef struct {
+    PyObject *method;
+    PyObject *const *args;
+    Py_ssize_t nargs;
+    PyObject *names;
+    csp_chan *reply; /* gets a new sending end inside the message; NULL: a cast */
+} csp_request;
+
+/* Encode it into *msg (EMPTY before), as csp_encode_slow does the Request of the same parts, if all in it is native: 0.  Else 1, or
+ * -1 with an exception set, and *msg is EMPTY: csp_encode_slow knows more, or says what is wrong. */
+int csp_encode_request(csp_state *state, const csp_request *request, csp_msg *msg);
+
 /* Rebuild the value.  `keep`: the message stays whole and may be decoded again (a lease, a close cause), so buffers are
  * copied out; else the receiver may stand on its memory, if nobody else holds it.  Never clears msg: the caller does, afterwards.
  * NULL with DecodeError (or MemoryError, or a BaseException that is no Exception) set. */

@@ -7,58 +7,12 @@
  * Writing begins on the C stack; a blob is taken from the pool once that is full or a part has to be held.  The stack of open
  * containers and the table of objects met begin there too, and move to RAW memory.  There is no recursion.
  *
- * decode.c is the other half.
+ * encode_view.c writes buffers; decode.c is the other half of both.
  */
-#include "codec.h"
+#include "encoder.h"
 
 #include "actor.h"
-#include "flat.h"
 #include "mem.h"
-
-#define FIRST_BYTES 2048 /* written on the C stack */
-#define FIRST_FRAMES 16
-#define FIRST_SEEN 64 /* a power of two */
-#define TAG_ROOM 32   /* enough for a tag, sizes, and any fixed payload */
-
-/* An open container.  Borrowed references: whoever holds the value cannot drop it while we hold the GIL. */
-typedef struct {
-    PyObject *container;
-    PyObject *pending; /* dict: the value whose key is being written; set: the iterator, owned */
-    Py_ssize_t next, length;
-    csp_tag kind;
-} frame;
-
-/* An object met before, and where its tag is.  Hashed by address, linear probing; NULL is free. */
-typedef struct {
-    PyObject *object;
-    size_t offset;
-} seen_entry;
-
-typedef struct {
-    csp_state *state;
-    unsigned char *data; /* `first`, or within `blob` */
-    size_t length, capacity;
-    csp_blob *blob; /* NULL while on the C stack */
-    frame *frames;
-    size_t depth, room;
-    seen_entry *seen; /* NULL until the first object that may come again */
-    size_t nseen, mask;
-    bool final; /* the exception set is to be raised as it is, not as NotShareable */
-#ifdef Py_GIL_DISABLED
-    PyObject *snapshots; /* list: alive to the end, so that no address in `seen` is used twice */
-#endif
-    frame first_frames[FIRST_FRAMES];
-    seen_entry first_seen[FIRST_SEEN];
-    unsigned char first[FIRST_BYTES];
-} encoder;
-
-/* What writing one object came to. */
-typedef enum {
-    WRITTEN = 0,
-    OPENED,  /* a container: its items come next */
-    FOREIGN, /* not a native type */
-    FAILED,  /* an exception is set */
-} outcome;
 
 static void encoder_init(encoder *e, csp_state *state)
 {
@@ -96,16 +50,9 @@ static void encoder_clear(encoder *e)
 #endif
 }
 
-static outcome no_memory(void)
-{
-    PyErr_NoMemory();
-    return FAILED;
-}
-
 /* --- bytes --- */
 
-/* Into a blob, with room for `more` bytes besides.  Cold. */
-static bool move_to_blob(encoder *e, size_t more)
+bool csp_encoder_to_blob(encoder *e, size_t more)
 {
     size_t want = e->length + more;
     csp_blob *blob = e->blob == NULL ? csp_blob_new(want) : csp_blob_grow(e->blob, want);
@@ -117,37 +64,6 @@ static bool move_to_blob(encoder *e, size_t more)
     e->data = blob->data;
     e->capacity = blob->capacity;
     return true;
-}
-
-static inline bool reserve(encoder *e, size_t more)
-{
-    return e->capacity - e->length >= more || move_to_blob(e, more);
-}
-
-/* The put_ functions want their room reserved. */
-static inline void put_byte(encoder *e, unsigned byte) { e->data[e->length++] = (unsigned char)byte; }
-
-static inline void put_bytes(encoder *e, const void *bytes, size_t n)
-{
-    memcpy(e->data + e->length, bytes, n);
-    e->length += n;
-}
-
-static inline void put_size(encoder *e, size_t n)
-{
-    if (n < 254) {
-        put_byte(e, (unsigned)n);
-        return;
-    }
-    if (n <= UINT32_MAX) {
-        uint32_t small = (uint32_t)n;
-        put_byte(e, 254);
-        put_bytes(e, &small, 4);
-        return;
-    }
-    uint64_t large = n;
-    put_byte(e, 255);
-    put_bytes(e, &large, 8);
 }
 
 /* --- objects met before --- */
@@ -183,7 +99,7 @@ static bool seen_grow(encoder *e)
     return true;
 }
 
-static int seen_look_up(encoder *e, PyObject *object)
+int csp_encoder_seen(encoder *e, PyObject *object)
 {
     if ((e->seen == NULL || e->nseen * 2 > e->mask) && !seen_grow(e))
         return -1;
@@ -203,25 +119,6 @@ static int seen_look_up(encoder *e, PyObject *object)
     e->nseen++;
     return 0;
 }
-
-/* The object is about to be written here.  1: it was before, and a REF is in its place; 0: write it; -1: no memory. */
-static inline int seen_before(encoder *e, PyObject *object)
-{
-#ifndef Py_GIL_DISABLED
-    /* Each place in a container holds a reference: what has only one cannot come again. */
-    if (Py_REFCNT(object) == 1)
-        return 0;
-#endif
-    return seen_look_up(e, object);
-}
-
-/* For use at the start of an outcome-returning function. */
-#define RETURN_IF_SEEN(e, object)                          \
-    do {                                                   \
-        int seen_ = seen_before(e, object);                \
-        if (seen_ != 0)                                    \
-            return seen_ > 0 ? WRITTEN : no_memory();      \
-    } while (0)
 
 /* --- scalars --- */
 
@@ -293,12 +190,11 @@ static inline outcome write_tag(encoder *e, csp_tag tag)
     return WRITTEN;
 }
 
-static outcome write_str(encoder *e, PyObject *value)
+/* Without a look whether it came before. */
+static outcome write_text(encoder *e, PyObject *value)
 {
     Py_ssize_t n = PyUnicode_GET_LENGTH(value);
     int kind = (int)PyUnicode_KIND(value);
-    if (n > 1 || kind > 1) /* the others are one object an interpreter anyway */
-        RETURN_IF_SEEN(e, value);
     size_t bytes = (size_t)n * (size_t)kind;
     if (!reserve(e, TAG_ROOM + bytes))
         return no_memory();
@@ -306,6 +202,13 @@ static outcome write_str(encoder *e, PyObject *value)
     put_size(e, (size_t)n);
     put_bytes(e, PyUnicode_DATA(value), bytes);
     return WRITTEN;
+}
+
+static outcome write_str(encoder *e, PyObject *value)
+{
+    if (PyUnicode_GET_LENGTH(value) > 1 || PyUnicode_KIND(value) > 1) /* the others are one object an interpreter anyway */
+        RETURN_IF_SEEN(e, value);
+    return write_text(e, value);
 }
 
 static outcome write_bytes(encoder *e, PyObject *value)
@@ -401,11 +304,10 @@ static outcome open_container(encoder *e, csp_tag kind, PyObject *container, int
 
 /* --- parts: what an encoding can only refer to --- */
 
-/* Hold `self` (the caller's reference, also on failure) and write a tag with its index. */
-static outcome write_part(encoder *e, csp_tag tag, const csp_part_ops *ops, void *self, size_t extra)
+outcome csp_encoder_part(encoder *e, csp_tag tag, const csp_part_ops *ops, void *self, size_t extra)
 {
     uint32_t index;
-    if (!reserve(e, TAG_ROOM) || (e->blob == NULL && !move_to_blob(e, TAG_ROOM)) ||
+    if (!reserve(e, TAG_ROOM) || (e->blob == NULL && !csp_encoder_to_blob(e, TAG_ROOM)) ||
         !csp_blob_add_part(e->blob, ops, self, extra, &index)) {
         ops->release(self);
         return no_memory();
@@ -437,7 +339,7 @@ static outcome write_handle(encoder *e, PyObject *object)
     }
     RETURN_IF_SEEN(e, object);
     csp_end *in_flight = csp_end_new(end->chan, end->dir, NULL);
-    return in_flight == NULL ? no_memory() : write_part(e, TAG_HANDLE, &csp_end_part, in_flight, end->dir);
+    return in_flight == NULL ? no_memory() : csp_encoder_part(e, TAG_HANDLE, &csp_end_part, in_flight, end->dir);
 }
 
 static outcome write_actor(encoder *e, PyObject *object)
@@ -450,67 +352,7 @@ static outcome write_actor(encoder *e, PyObject *object)
     }
     RETURN_IF_SEEN(e, object);
     csp_actor_incref(actor);
-    return write_part(e, TAG_ACTOR, &csp_actor_part, actor, 0);
-}
-
-/* The copy of a buffer; what tells its shape follows the tag. */
-static outcome write_view(encoder *e, const Py_buffer *view, char order)
-{
-    size_t format = strlen(view->format);
-    csp_block *block = csp_block_new((size_t)view->len);
-    if (block == NULL)
-        return no_memory();
-    if (PyBuffer_ToContiguous(block->data, view, view->len, order) < 0) {
-        csp_block_decref(block);
-        return FAILED;
-    }
-    outcome r = write_part(e, TAG_VIEW, &csp_block_part, block, 0);
-    if (r != WRITTEN)
-        return r;
-    if (!reserve(e, TAG_ROOM + format + (size_t)view->ndim * 9))
-        return no_memory();
-    put_byte(e, view->readonly ? VIEW_READONLY : 0);
-    put_size(e, (size_t)view->itemsize);
-    put_size(e, format);
-    put_bytes(e, view->format, format);
-    put_byte(e, (unsigned)view->ndim);
-    for (int i = 0; i < view->ndim; i++)
-        put_size(e, (size_t)view->shape[i]);
-    return WRITTEN;
-}
-
-/* Any memoryview: strides, suboffsets, whatever its format.  The copy is in C order. */
-static outcome write_memoryview(encoder *e, PyObject *object)
-{
-    RETURN_IF_SEEN(e, object);
-    Py_buffer view;
-    if (PyObject_GetBuffer(object, &view, PyBUF_FULL_RO) < 0)
-        return FAILED;
-    outcome r = write_view(e, &view, 'C');
-    PyBuffer_Release(&view);
-    return r;
-}
-
-/* An out-of-band buffer: its memory as it lies, in C or in Fortran order, as bytes. */
-static outcome write_pickle_buffer(encoder *e, PyObject *object)
-{
-    RETURN_IF_SEEN(e, object);
-    const Py_buffer *buffer = PyPickleBuffer_GetBuffer(object);
-    if (buffer == NULL)
-        return FAILED;
-    if (!PyBuffer_IsContiguous(buffer, 'A')) {
-        PyErr_SetString(PyExc_BufferError, "a PickleBuffer over memory that is not contiguous cannot cross");
-        return FAILED;
-    }
-    Py_ssize_t length = buffer->len;
-    Py_buffer raw = *buffer;
-    raw.format = "B";
-    raw.itemsize = 1;
-    raw.ndim = 1;
-    raw.shape = &length;
-    raw.strides = NULL;
-    raw.suboffsets = NULL;
-    return write_view(e, &raw, 'C');
+    return csp_encoder_part(e, TAG_ACTOR, &csp_actor_part, actor, 0);
 }
 
 /* --- the walk --- */
@@ -522,9 +364,9 @@ static outcome write_uncommon(encoder *e, PyObject *object)
     if (csp_is_handle(state, object))
         return write_handle(e, object);
     if (type == &PyMemoryView_Type)
-        return write_memoryview(e, object);
+        return csp_encoder_memoryview(e, object);
     if (type == &PyPickleBuffer_Type)
-        return write_pickle_buffer(e, object);
+        return csp_encoder_pickle_buffer(e, object);
     if (PyTuple_Check(object))
         for (int code = 0; code < CSP_NRECORDS; code++)
             if (type == state->record_types[code])
@@ -636,7 +478,7 @@ static outcome finish(encoder *e, csp_msg *msg)
         memcpy(msg->as.bytes, e->first, e->length);
         return WRITTEN;
     }
-    if (e->blob == NULL && !move_to_blob(e, 0))
+    if (e->blob == NULL && !csp_encoder_to_blob(e, 0))
         return no_memory();
     e->blob->length = e->length;
     msg->kind = CSP_MSG_BLOB;
@@ -675,5 +517,69 @@ int csp_flat_encode(csp_state *state, PyObject *pickle, PyObject *value, csp_msg
         r = finish(&e, msg);
     encoder_end(&e);
     *p_final = e.final;
+    return r == WRITTEN ? 0 : r == FOREIGN ? 1 : -1;
+}
+
+/* --- requests --- */
+
+/* Does one argument come twice that has only one reference?  The caller's stack may lend them (from CPython 3.14 on), and
+ * seen_before goes by references. */
+static bool lent_twice(const csp_request *request, Py_ssize_t n)
+{
+    for (Py_ssize_t i = 1; i < n; i++)
+        for (Py_ssize_t j = 0; Py_REFCNT(request->args[i]) == 1 && j < i; j++)
+            if (request->args[j] == request->args[i])
+                return true;
+    return false;
+}
+
+static outcome write_arguments(encoder *e, const csp_request *request)
+{
+    outcome r = WRITTEN;
+    Py_ssize_t named = request->names == NULL ? 0 : PyTuple_GET_SIZE(request->names);
+    if (lent_twice(request, request->nargs + named))
+        return FOREIGN;
+    put_byte(e, TAG_TUPLE);
+    put_size(e, (size_t)request->nargs);
+    for (Py_ssize_t i = 0; r == WRITTEN && i < request->nargs; i++)
+        r = write_value(e, request->args[i]);
+    if (r != WRITTEN)
+        return r;
+    if (!reserve(e, TAG_ROOM))
+        return no_memory();
+    put_byte(e, TAG_DICT);
+    put_size(e, (size_t)named);
+    for (Py_ssize_t i = 0; r == WRITTEN && i < named; i++) {
+        r = write_text(e, PyTuple_GET_ITEM(request->names, i));
+        if (r == WRITTEN)
+            r = write_value(e, request->args[request->nargs + i]);
+    }
+    return r;
+}
+
+static outcome write_reply(encoder *e, csp_chan *reply)
+{
+    if (reply == NULL)
+        return write_tag(e, TAG_NONE);
+    csp_end *in_flight = csp_end_new(reply, CSP_SEND, NULL);
+    return in_flight == NULL ? no_memory() : csp_encoder_part(e, TAG_HANDLE, &csp_end_part, in_flight, CSP_SEND);
+}
+
+/* As csp_flat_encode would write the Request, but for the tuple, the dict and the handle that nobody has to make then. */
+int csp_encode_request(csp_state *state, const csp_request *request, csp_msg *msg)
+{
+    encoder e;
+    encoder_init(&e, state);
+    put_byte(&e, TAG_RECORD); /* on the C stack there is room for this */
+    put_byte(&e, CSP_REQUEST);
+    put_size(&e, 4);
+    outcome r = write_text(&e, request->method);
+    if (r == WRITTEN)
+        r = reserve(&e, TAG_ROOM) ? write_arguments(&e, request) : no_memory();
+    if (r == WRITTEN)
+        r = write_reply(&e, request->reply);
+    if (r == WRITTEN)
+        r = finish(&e, msg);
+    encoder_end(&e);
     return r == WRITTEN ? 0 : r == FOREIGN ? 1 : -1;
 }

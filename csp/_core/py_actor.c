@@ -5,6 +5,7 @@
 
 #include "codec.h"
 #include "mem.h"
+#include "py_ask.h"
 #include "py_interp.h"
 
 /* --- the handle --- */
@@ -39,6 +40,7 @@ PyObject *csp_ref_new(csp_state *state, csp_actor *actor)
 }
 
 csp_actor *csp_ref_actor(PyObject *ref) { return ((actor_object *)ref)->actor; }
+csp_state *csp_ref_state(PyObject *ref) { return ((actor_object *)ref)->state; }
 
 static bool is_forked(csp_actor *actor)
 {
@@ -146,6 +148,8 @@ static PyObject *actor_sender(actor_object *self, PyObject *unused)
     }
     return Py_NewRef(self->sender);
 }
+
+PyObject *csp_ref_sender(PyObject *ref) { return actor_sender((actor_object *)ref, NULL); }
 
 static PyObject *actor_inbox(actor_object *self, PyObject *unused) { return open_end(self, CSP_INBOX_RECEIVER); }
 static PyObject *actor_stopping(actor_object *self, PyObject *unused) { return open_end(self, CSP_STOPPING_RECEIVER); }
@@ -320,6 +324,14 @@ static PyMethodDef actor_methods[] = {
 };
 
 static PyGetSetDef actor_getset[] = {
+    {"call", csp_verb_call, NULL,
+     PyDoc_STR("Ask and wait for the reply: `ref.call.method(...)`, `ref.call(timeout=2).method(...)`.\n\n"
+               "An exception in the method reaches the caller as `ActorFailed`, and the actor goes on.  `ActorDied` if it ends\n"
+               "before it answers; `Timeout`: the request may have run; `DeadlockError` in the actor itself.")},
+    {"ask", csp_verb_ask, NULL, PyDoc_STR("Ask and get a `Reply` for later: `ref.ask.method(...)`.")},
+    {"cast", csp_verb_cast, NULL,
+     PyDoc_STR("Fire and forget: `ref.cast.method(...)`; blocks only while the mailbox is full (`cast(timeout=...)`).\n\n"
+               "An exception in the method ends the actor as `\"failed\"`.")},
     {"name", (getter)actor_name, NULL, PyDoc_STR("Its registered name.")},
     {"id", (getter)actor_id, NULL, PyDoc_STR("A number that no other actor of this process ever has.")},
     {"epoch", (getter)actor_epoch, NULL, PyDoc_STR("Which life of it this is, from 1; a supervisor's restart adds one.")},

@@ -47,8 +47,7 @@ static PyObject *answer(PyObject *module, PyObject *const *args, Py_ssize_t narg
         return NULL;
     csp_effects fx;
     csp_effects_init(&fx);
-    csp_chan_try(&c, &fx); /* if it fails, the caller has left */
-    csp_end_close(end, &fx);
+    csp_chan_answer(end, &c.msg, &fx); /* if it fails, the caller has left */
     csp_effects_run(&fx);
     csp_msg_clear(&c.msg);
     Py_RETURN_NONE;

@@ -45,15 +45,17 @@ typedef struct {
     _Alignas(CSP_LINE) csp_case c;
 } csp_op;
 
-static inline void csp_op_init(csp_op *op, csp_handle *handle, csp_dir dir)
+static inline void csp_op_init_end(csp_op *op, csp_end *end, csp_dir dir)
 {
-    op->c.chan = handle->end->chan;
-    op->c.end = handle->end;
+    op->c.chan = end->chan;
+    op->c.end = end;
     op->c.dir = (uint8_t)dir;
     op->c.index = 0;
     op->c.queued = false;
     op->c.msg.kind = CSP_MSG_EMPTY;
 }
+
+static inline void csp_op_init(csp_op *op, csp_handle *handle, csp_dir dir) { csp_op_init_end(op, handle->end, dir); }
 
 /* CSP_OK, or why not; with CSP_POLL, CSP_TIMEOUT if it would have to wait.  A value that was not sent is still in c.msg. */
 csp_status csp_op_run(csp_state *state, csp_op *op, csp_time deadline);

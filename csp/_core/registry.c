@@ -13,6 +13,7 @@ static csp_lock table_lock = CSP_LOCK_INIT(REGISTRY); /* process-wide */
 static csp_chan *channels;          /* process-wide; guarded by table_lock */
 static csp_interp *interpreters;    /* process-wide; guarded by table_lock */
 static long nchannels, ninterpreters; /* process-wide; guarded by table_lock */
+static _Atomic long nidle;          /* process-wide; relaxed: for the census only */
 static _Atomic uint64_t last_chan_id; /* process-wide; relaxed: only uniqueness counts */
 
 void csp_registry_add_chan(csp_chan *chan)
@@ -97,10 +98,12 @@ csp_chan **csp_registry_chans(uint32_t *p_count)
     return list;
 }
 
+void csp_registry_count_idle(int change) { atomic_fetch_add_explicit(&nidle, change, memory_order_relaxed); /* see there */ }
+
 void csp_registry_census(csp_census *p_census)
 {
     csp_lock_acquire(&table_lock);
-    p_census->channels = nchannels;
+    p_census->channels = nchannels - atomic_load_explicit(&nidle, memory_order_relaxed); /* see there */
     p_census->interpreters = ninterpreters;
     csp_lock_release(&table_lock);
     p_census->blobs = csp_blobs_live();
@@ -117,6 +120,7 @@ static void after_fork_in_child(void)
     atomic_fetch_add_explicit(&csp_fork_generation, 1, memory_order_relaxed);
     channels = NULL; /* they are foreign now and are never freed */
     nchannels = 0;
+    atomic_store_explicit(&nidle, 0, memory_order_relaxed); /* see there */
     for (csp_interp *interp = interpreters; interp != NULL; interp = interp->next)
         csp_interp_after_fork(interp);
     csp_park_after_fork();

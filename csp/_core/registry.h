@@ -14,6 +14,7 @@ void csp_registry_remove_interp(csp_interp *interp);
 typedef struct {
     long channels, interpreters, blobs, blocks;
 } csp_census;
+void csp_registry_count_idle(int change); /* of channels that are kept for reuse: the census leaves them out */
 void csp_registry_census(csp_census *p_census);
 
 /* All live interpreters' records, or channels, each with a new reference, in a RAW array to be freed; NULL without memory. */

@@ -25,6 +25,9 @@ typedef enum {
 #define CSP_NRECORDS 8 /* `_core.set_record_type(code, cls)`, code < CSP_NRECORDS */
 enum { CSP_EXIT = 0, CSP_REMOTE_ERROR, CSP_REQUEST, CSP_DEAD_LETTER };
 
+/* What csp._calls does of a call, in the order of csp_state.call_hooks. */
+typedef enum { CSP_HOOK_REPLY, CSP_HOOK_DIED, CSP_HOOK_UNWRAP, CSP_NHOOKS } csp_call_hook;
+
 typedef struct csp_state {
     csp_interp *interp;              /* this interpreter's record; counted */
     PyObject *errors[CSP_NERRORS];   /* exception classes, from csp.errors */
@@ -34,6 +37,9 @@ typedef struct csp_state {
     PyTypeObject *actor_type;        /* handle on a csp_actor: ActorRef's C base */
     PyTypeObject *ref_type;          /* csp.ActorRef, set by csp.actors; NULL until then */
     PyTypeObject *record_types[CSP_NRECORDS]; /* tuple subclasses that cross natively, set from Python; else NULL */
+    PyTypeObject *verb_type;         /* `ref.call`, `ref.ask`, `ref.cast` */
+    PyObject *call_hooks[CSP_NHOOKS]; /* functions of csp._calls; NULL until it is imported */
+    _Atomic(csp_end *) idle_reply;   /* the receiving end of a reply channel that no call uses now, or NULL; py_ask.c */
     uint32_t random;                 /* of select's choice; any value, races are harmless */
     PyObject *pickling;              /* csp._pickling, imported on first need; NULL until then */
     PyObject *key_cache[CSP_KEY_CACHE]; /* str or NULL; decode.c */
@@ -82,6 +88,9 @@ struct csp_actor;
 PyObject *csp_ref_new(csp_state *state, struct csp_actor *actor);
 /* The actor behind an ActorRef, borrowed. */
 struct csp_actor *csp_ref_actor(PyObject *ref);
+csp_state *csp_ref_state(PyObject *ref);
+/* The sending side of its inbox, new reference; NULL with ActorDied or ForkedError set. */
+PyObject *csp_ref_sender(PyObject *ref);
 
 /* --- errors.c --- */
 
@@ -106,6 +115,7 @@ int csp_add_functions(PyObject *module, PyMethodDef *table);
 int csp_call_at_exit(PyObject *module, const char *function);
 int csp_add_block_type(PyObject *module, csp_state *state);   /* buffer.c */
 int csp_add_actor_types(PyObject *module, csp_state *state);  /* py_actor.c */
+int csp_add_verb_type(PyObject *module, csp_state *state);    /* py_ask.c */
 
 /* Method tables of rooms that only add functions to the module. */
 extern PyMethodDef csp_channel_functions[], csp_select_functions[], csp_timer_functions[], csp_interp_functions[], csp_actor_functions[], csp_call_functions[], csp_exit_functions[], csp_warm_functions[], csp_leak_functions[],

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import threading
 import time
 
 import pytest
@@ -139,6 +140,58 @@ def test_values_are_copied_both_ways(counter):
     assert back == value
     assert back is not value
     assert back["list"] is not value["list"]
+
+
+def test_one_argument_twice_arrives_as_one_object(counter):
+    """By position and by name, alone or inside another argument, whoever holds references to it."""
+    values = ["in a list"]
+    assert counter.call.same(values, values)
+    assert counter.call.same(values, again=values)
+    assert counter.call.same(values[0] + "!", again=values) is False
+
+    def lend(value: list[int]) -> bool:
+        return counter.call.same(value, value, again=value)
+
+    assert lend([1, 2, 3])
+
+
+def test_answers_reach_who_asked(counter):
+    """Also when many threads ask at once, again and again, and some of the answers come too late for theirs."""
+    wrong = []
+
+    def ask(mine: int) -> None:
+        for i in range(200):
+            try:
+                answer = counter.call(timeout=0.0001 if i % 7 == 0 else 30).echo((mine, i))
+            except csp.Timeout:
+                continue
+            if answer != (mine, i):
+                wrong.append((answer, mine, i))
+
+    threads = [threading.Thread(target=ask, args=(mine,)) for mine in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert counter.call.echo("quiet") == "quiet"
+
+
+def test_a_call_uses_no_channel_up(counter):
+    """However a call ends, the channels of the process are as many as before."""
+    counter.call.incr()
+    before = csp.testing.census()["channels"]
+    for i in range(50):
+        counter.call.echo([i])
+        counter.ask.incr().result()
+        with pytest.raises(csp.ActorFailed):
+            counter.call.fail("on purpose")
+        with pytest.raises(csp.NotShareable):
+            counter.call.echo(threading.Lock())
+        with pytest.raises(csp.Timeout):
+            counter.call(timeout=0).incr()
+    counter.call.incr()
+    csp.testing.wait_until(lambda: csp.testing.census()["channels"] == before)
 
 
 def test_exception_in_a_call_reaches_the_caller_and_the_actor_goes_on(counter):

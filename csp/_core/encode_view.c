@@ -1,0 +1,61 @@
+/* Encoding of buffers: the memory in a block of its own, as a part, and in the encoding what tells its shape.  decode.c is the other
+ * half. */
+#include "encoder.h"
+
+/* The copy of a buffer; what tells its shape follows the tag. */
+static outcome write_view(encoder *e, const Py_buffer *view, char order)
+{
+    size_t format = strlen(view->format);
+    csp_block *block = csp_block_new((size_t)view->len);
+    if (block == NULL)
+        return no_memory();
+    if (PyBuffer_ToContiguous(block->data, view, view->len, order) < 0) {
+        csp_block_decref(block);
+        return FAILED;
+    }
+    outcome r = csp_encoder_part(e, TAG_VIEW, &csp_block_part, block, 0);
+    if (r != WRITTEN)
+        return r;
+    if (!reserve(e, TAG_ROOM + format + (size_t)view->ndim * 9))
+        return no_memory();
+    put_byte(e, view->readonly ? VIEW_READONLY : 0);
+    put_size(e, (size_t)view->itemsize);
+    put_size(e, format);
+    put_bytes(e, view->format, format);
+    put_byte(e, (unsigned)view->ndim);
+    for (int i = 0; i < view->ndim; i++)
+        put_size(e, (size_t)view->shape[i]);
+    return WRITTEN;
+}
+
+outcome csp_encoder_memoryview(encoder *e, PyObject *object)
+{
+    RETURN_IF_SEEN(e, object);
+    Py_buffer view;
+    if (PyObject_GetBuffer(object, &view, PyBUF_FULL_RO) < 0)
+        return FAILED;
+    outcome r = write_view(e, &view, 'C');
+    PyBuffer_Release(&view);
+    return r;
+}
+
+outcome csp_encoder_pickle_buffer(encoder *e, PyObject *object)
+{
+    RETURN_IF_SEEN(e, object);
+    const Py_buffer *buffer = PyPickleBuffer_GetBuffer(object);
+    if (buffer == NULL)
+        return FAILED;
+    if (!PyBuffer_IsContiguous(buffer, 'A')) {
+        PyErr_SetString(PyExc_BufferError, "a PickleBuffer over memory that is not contiguous cannot cross");
+        return FAILED;
+    }
+    Py_ssize_t length = buffer->len;
+    Py_buffer raw = *buffer;
+    raw.format = "B";
+    raw.itemsize = 1;
+    raw.ndim = 1;
+    raw.shape = &length;
+    raw.strides = NULL;
+    raw.suboffsets = NULL;
+    return write_view(e, &raw, 'C');
+}
