@@ -310,6 +310,7 @@ class Machine:
 
     def _finish(self, child: Child) -> None:
         """It has come to its own end."""
+        self._answer(child.starters, Failure(child, child.last_exit, True))  # a group stopped it on its way up
         self._set_down(child)
         child.finished = True
         if child.spec.restart == "temporary" or self.rules.dynamic:
@@ -361,7 +362,9 @@ class Machine:
         """The member of the group that the stage is at: the last that is up, the first that is to come up."""
         if self.stage == "stopping":
             return next((child for child in reversed(self.children) if child.in_group and child.alive), None)
-        return next((c for c in self.children if c.in_group and c.state not in (RUNNING, DOWN)), None)
+        coming = [child for child in self.children if child.in_group and child.state not in (RUNNING, DOWN)]
+        # One that is on its way goes on, even if an earlier one has been restarted by hand meanwhile: one after the other.
+        return next((child for child in coming if child.alive), next(iter(coming), None))
 
     def _advance(self, now: float) -> None:
         """Go on with what goes step by step: the end of all, or a group."""
@@ -514,7 +517,8 @@ class Machine:
         child.wanted, child.state, child.due, child.failures = True, WAITING, None, 0
         child.starters.append(token)
         if self.rules.strategy != "one_for_one" and self.stage is not None:
-            child.in_group = True  # its turn comes
+            child.in_group = True  # its turn comes, at once if the group only backs off
+            self._advance(now)
         else:
             self._start(child, now)
 

@@ -242,6 +242,35 @@ def test_start_child_in_the_middle_of_a_group_restart_waits_for_its_turn():
     assert rig.answers["token"] is rig.child("c")
 
 
+def test_restart_child_in_the_middle_of_a_group_restart_waits_for_the_one_that_starts():
+    """Although it stands before it: in a group children come up one after the other."""
+    rig = running("a", "b", "c", strategy="one_for_all")
+    rig.obedient = False
+    rig.command("terminate_child", "a")
+    rig.ends("a", "shutdown").ends("b").ends("c", "shutdown")
+    rig.take_log()
+    assert rig.states() == {"a": "stopped", "b": "starting", "c": "restarting"}
+    assert rig.command("restart_child", "a", "again") == "pending"
+    assert rig.later(1).take_log() == []
+    rig.up("b")
+    assert rig.take_log() == ["start a"]
+    rig.up("a")
+    assert rig.answers["again"] is rig.child("a")
+    assert rig.take_log() == ["start c"]
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+def test_restart_child_while_the_group_backs_off_is_done_at_once(strategy):
+    """Of a child before the culprit; the group goes on when the delay is over."""
+    rig = running("a", spec("b", backoff=Backoff(first=5.0, jitter=0.0)), "c", strategy=strategy)
+    rig.command("terminate_child", "a")
+    rig.ends("b")
+    rig.take_log()
+    assert rig.command("restart_child", "a") is rig.child("a")
+    assert rig.later(4.9).take_log() == ["start a"]
+    assert rig.later(0.2).take_log() == ["start b", "start c"]
+
+
 def test_child_that_is_deleted_before_its_turn_is_answered():
     """Whoever waits for it to come up hears that it never will."""
     rig = running("a", "b", strategy="one_for_all")

@@ -301,6 +301,45 @@ def test_earlier_sibling_that_crashes_in_a_rest_for_one_restart_widens_it():
     assert rig.states() == dict.fromkeys("abc", "running")
 
 
+def test_child_that_starts_while_a_later_one_crashes_is_not_in_its_group():
+    """rest_for_one: also if it was down during an earlier restart of a group that it stands in."""
+    rig = running("a", "b", "c", strategy="rest_for_one", max_restarts=2)
+    rig.command("terminate_child", "b")
+    rig.ends("a")
+    rig.obedient = False
+    rig.command("restart_child", "b")
+    rig.take_log()
+    rig.ends("c")
+    assert rig.take_log() == ["start c"]
+    assert rig.states() == {"a": "running", "b": "starting", "c": "starting"}
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+def test_group_waits_for_a_member_that_is_being_terminated(strategy):
+    """Nobody comes up before the last of the old ones is down."""
+    rig = running("a", "b", strategy=strategy)
+    rig.obedient = False
+    rig.command("terminate_child", "b")
+    rig.ends("a")
+    assert rig.take_log() == ["stop b"]
+    rig.ends("b", "shutdown")
+    assert rig.take_log() == ["start a"]
+    assert rig.states() == {"a": "starting", "b": "stopped"}
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+def test_temporary_child_that_a_group_stops_on_its_way_up_is_answered(strategy):
+    """Whoever asked for it hears that it will not come up."""
+    rig = running("a", strategy=strategy)
+    rig.obedient = False
+    assert rig.command("start_child", spec("t", "temporary"), "asked") == "pending"
+    rig.ends("a")
+    rig.ends("t", "shutdown", started=False)
+    answer = rig.answers["asked"]
+    assert isinstance(answer, Failure) and (answer.child.id, answer.exit.reason, answer.at_start) == ("t", "shutdown", True)
+    assert "t" not in rig.states()
+
+
 # --- intensity ---
 
 

@@ -1,0 +1,169 @@
+"""Whatever happens to a supervisor in whatever order, some things always hold.
+
+Hypothesis plays the world: children come up, fail, return, do not come up; time passes; the user gives commands; the supervisor is
+stopped, hurried or killed.  The rig already refuses what no machine may ever ask: to start a child twice, or to stop one
+that does not run; and to answer a command twice.
+"""
+
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from csp._machine import DOWN, RUNNING, WAITING
+from csp._specs import Backoff
+from tests.unit.supervision_rig import Rig, spec
+
+RESTARTS = ("permanent", "transient", "temporary")
+REASONS = ("normal", "shutdown", "failed", "killed", "watchdog")
+
+some_child = st.builds(
+    dict,
+    restart=st.sampled_from(RESTARTS),
+    shutdown=st.sampled_from([0.5, None, "kill"]),
+    backoff=st.sampled_from([None, Backoff(first=1.0, jitter=0.0)]),
+)
+
+
+class Supervised(RuleBasedStateMachine):
+    @initialize(
+        children=st.lists(some_child, max_size=4),
+        strategy=st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"]),
+        max_restarts=st.integers(0, 4),
+        may_return=st.booleans(),
+    )
+    def build(self, children, strategy, max_restarts, may_return):
+        specs = [spec(f"c{n}", **options) for n, options in enumerate(children)]
+        self.rig = Rig(*specs, strategy=strategy, max_restarts=max_restarts, may_return=may_return)
+        self.serial = 0
+        self.asked = []
+        self.terminated = set()
+        self.rig.start()
+
+    @property
+    def machine(self):
+        return self.rig.machine
+
+    def pick(self, index):
+        live = sorted(self.rig.live)
+        return live[index % len(live)] if live else None
+
+    @precondition(lambda self: self.rig.live)
+    @rule(index=st.integers(0, 10))
+    def comes_up(self, index):
+        self.rig.up(self.pick(index))
+
+    @precondition(lambda self: self.rig.live)
+    @rule(index=st.integers(0, 10), reason=st.sampled_from(REASONS))
+    def ends(self, index, reason):
+        id = self.pick(index)
+        self.rig.ends(id, reason, started=self.rig.child(id).state != "starting")
+
+    @rule(seconds=st.sampled_from([0.0, 0.5, 1.0, 7.0]))
+    def time_passes(self, seconds):
+        self.rig.later(seconds)
+
+    @rule(what=st.sampled_from(["terminate_child", "restart_child", "delete_child"]), n=st.integers(0, 6))
+    def command(self, what, n):
+        id = f"c{n}"
+        token = self.token()
+        self.rig.command(what, id, token)
+        if what == "terminate_child":
+            self.terminated.add(id)
+        else:
+            self.terminated.discard(id)
+
+    @rule(options=some_child)
+    def start_child(self, options):
+        token = self.token()
+        self.rig.command("start_child", spec(f"c{self.serial % 7}", **options), token)
+        self.terminated.discard(f"c{self.serial % 7}")
+
+    def token(self):
+        self.serial += 1
+        self.asked.append(self.serial)
+        return self.serial
+
+    @rule(final=st.booleans())
+    def stop(self, final):
+        self.rig.stop(final=final or not self.machine.may_return)
+
+    @rule(how=st.sampled_from(["hurry", "kill"]))
+    def stop_faster(self, how):
+        getattr(self.machine, how)(self.rig.now)
+        self.rig.settle()
+
+    # --- what always holds ---
+
+    @invariant()
+    def the_machine_and_the_world_agree(self):
+        """A child has a life if and only if one was started that has not ended."""
+        assert {child.id for child in self.machine.children if child.alive} == self.rig.live
+
+    @invariant()
+    def the_budget_is_kept(self):
+        """While it runs, no more restarts are charged than the budget allows."""
+        if self.machine.phase == "running":
+            assert len(self.machine._stamps) <= self.machine.rules.max_restarts
+
+    @invariant()
+    def it_ends_only_with_all_its_children(self):
+        """And it does end as soon as they have, once it is stopping."""
+        assert (self.machine.phase == "ended") == (self.machine.phase in ("stopping", "ended") and not self.rig.live)
+        if self.machine.phase == "ended":
+            assert self.machine.next_due() is None
+
+    @invariant()
+    def what_was_terminated_stays_down(self):
+        """No timer and no group brings it back."""
+        for id in self.terminated:
+            child = self.machine.find(id)
+            assert child is None or not child.wanted
+
+    @invariant()
+    def nobody_is_left_in_between(self):
+        """A child that is wanted and down has something that will start it: a deadline, or its turn in a group."""
+        if self.machine.phase not in ("starting", "running"):
+            return
+        for child in self.machine.children:
+            assert (child.state == DOWN) == (not child.wanted and not child.alive)
+            if child.state == WAITING:
+                assert child.due is not None or (child.in_group and self.machine.stage is not None)
+
+    @invariant()
+    def a_group_always_goes_on(self):
+        """While one is in progress somebody is being started, stopped, or waited for."""
+        if self.machine.stage is not None:
+            turn = self.machine._turn()
+            assert turn is not None
+            assert turn.state != RUNNING
+            assert turn.alive or turn.due is not None
+
+    @invariant()
+    def names_go_with_the_last_life(self):
+        """A child that will not come back keeps neither name nor mailbox."""
+        for child in self.machine.children:
+            if child.state == DOWN and (self.machine.phase in ("starting", "running") or self.machine.final):
+                assert not self.rig.kept.get(child.id, False)
+
+    @invariant()
+    def who_asked_is_answered(self):
+        """At once, unless the child is on its way up or down."""
+        waiting = {token for child in self.machine.children for token in (*child.starters, *child.stoppers)}
+        assert {token for token in self.asked if token not in self.rig.answers} == waiting
+
+    def teardown(self):
+        """It can always be brought to its end."""
+        if not hasattr(self, "rig"):
+            return
+        self.machine.kill(self.rig.now)
+        self.rig.settle()
+        for id in sorted(self.rig.live):
+            self.rig.ends(id, "killed", started=False)
+        assert self.machine.phase == "ended"
+        assert all(token in self.rig.answers for token in self.asked)
+        if self.machine.final:  # else its own supervisor decides
+            assert not any(self.rig.kept.values())
+
+
+TestSupervised = Supervised.TestCase
+TestSupervised.settings = settings(stateful_step_count=40, phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])
