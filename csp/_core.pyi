@@ -6,7 +6,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, Self, Typ
 
 from csp._remote import RemoteError
 from csp.actors import ActorRef, Exit
-from csp.errors import EndOfChannel
+from csp.errors import DecodeError, EndOfChannel
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")
@@ -273,6 +273,14 @@ def restart_actor(
 ) -> tuple[ActorRef, RecvChannel[Any]]: ...
 def dead_letters() -> RecvChannel[Any]: ...
 def dead_letter(letter: object, /) -> None: ...
+def serve(
+    instance: object,
+    inbox: RecvChannel[Any],
+    other: Callable[[Any], object],
+    refuse: Callable[[DecodeError], object],
+    fail: Callable[[SendChannel[Any], BaseException], object],
+    /,
+) -> bool: ...
 def answer(reply: SendChannel[Any], ok: bool, value: object, /) -> None: ...
 def find_actor(name: str, /) -> ActorRef | None: ...
 def list_actors() -> list[ActorRef]: ...

@@ -57,14 +57,28 @@ def _report(instance: object, error: BaseException) -> None:
 
 
 def _serve(ref: "ActorRef", instance: "Any", inbox: "Inbox", leases: bool) -> None:
+    if leases:
+        _serve_leased(ref, instance, inbox)
+        return
+
+    def other(message: object) -> None:
+        _handle(ref, instance, message, None)
+
+    serve = _core.serve
+    while serve(instance, inbox, other, _refuse, _fail):
+        pass
+
+
+def _serve_leased(ref: "ActorRef", instance: "Any", inbox: "Inbox") -> None:
     while not _core.await_message(True):
-        lease = inbox.lease() if leases else None
+        lease = inbox.lease()
         try:
-            message = inbox.recv() if lease is None else lease.__enter__()
+            message = lease.__enter__()
         except EndOfChannel:
-            _core.take_stop()  # drained; and if a stop was asked besides, on_stop is not to meet it
+            _core.take_stop()  # as `serve` does
             return
         except DecodeError as error:
+            _core.await_message(False)
             _refuse(error)
         else:
             _core.await_message(False)
@@ -74,12 +88,11 @@ def _serve(ref: "ActorRef", instance: "Any", inbox: "Inbox", leases: bool) -> No
 
 def _refuse(error: DecodeError) -> None:
     """What was asked cannot be rebuilt here.  Who waits for an answer gets that; a cast or a message is failed by it."""
-    _core.await_message(False)
     reply = getattr(error, "_reply", None)
     if reply is None:
         raise error
     del error._reply  # type: ignore[attr-defined]
-    _core.answer(reply, False, snapshot(error))
+    _fail(reply, error)
 
 
 def _handle(ref: "ActorRef", instance: "Any", message: "Any", lease: "_core.Lease[Any] | None") -> None:
@@ -122,7 +135,11 @@ def _handle_call(instance: "Any", request: Request, lease: "_core.Lease[Any] | N
     try:
         _core.answer(reply, ok, value)
     except Exception as error:  # the result does not cross
-        _core.answer(reply, False, snapshot(error))
+        _fail(reply, error)
+
+
+def _fail(reply: "_core.SendChannel[Any]", error: BaseException) -> None:
+    _core.answer(reply, False, snapshot(error))
 
 
 def _keep(lease: "_core.Lease[Any] | None") -> None:

@@ -395,6 +395,13 @@ bool csp_actor_between(csp_actor *actor, bool between)
     return asked;
 }
 
+void csp_actor_done(csp_actor *actor)
+{
+    csp_lock_acquire(&actor->lock);
+    actor->handled++;
+    csp_lock_release(&actor->lock);
+}
+
 void csp_actor_ask_kill(csp_actor *actor)
 {
     csp_lock_acquire(&actor->lock);

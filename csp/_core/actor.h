@@ -153,6 +153,9 @@ void csp_actor_ask_stop(csp_actor *actor);
 /* A class that traps stops begins or ends its wait for a message.  Beginning is refused (true) once a stop has been asked. */
 bool csp_actor_between(csp_actor *actor, bool between);
 
+/* Count a message as handled. */
+void csp_actor_done(csp_actor *actor);
+
 /* Ask it to die: all its waits end with CSP_KILLED.  (Killing its Python code is py_attach.c's.)  Idempotent. */
 void csp_actor_ask_kill(csp_actor *actor);
 

@@ -253,9 +253,7 @@ static PyObject *actor_serves(actor_object *self, void *unused) { return PyBool_
 
 static PyObject *actor_done(actor_object *self, PyObject *unused)
 {
-    csp_lock_acquire(&self->actor->lock);
-    self->actor->handled++;
-    csp_lock_release(&self->actor->lock);
+    csp_actor_done(self->actor);
     Py_RETURN_NONE;
 }
 

@@ -40,6 +40,8 @@ static csp_end *new_reply(csp_state *state)
 /* The receiving end of a reply channel; NULL without memory. */
 static csp_end *open_reply(csp_state *state)
 {
+    if (csp_thread_record != NULL)
+        return new_reply(state); /* an actor that shares the interpreter: what it holds goes with it */
     /* Acquire, pairs with the release in close_reply(): on a free-threaded build another thread may have put it there. */
     csp_end *end = atomic_exchange_explicit(&state->idle_reply, NULL, memory_order_acquire);
     if (end == NULL)
@@ -56,7 +58,7 @@ static csp_end *open_reply(csp_state *state)
 static void close_reply(csp_state *state, csp_end *end)
 {
     csp_end *none = NULL;
-    if (csp_chan_is_fresh(end->chan) &&
+    if (csp_thread_record == NULL && csp_chan_is_fresh(end->chan) &&
         atomic_compare_exchange_strong_explicit(&state->idle_reply, &none, end, memory_order_release, memory_order_relaxed))
         csp_registry_count_idle(1);
     else

@@ -525,7 +525,7 @@ int csp_owner_start(csp_owner *owner, csp_actor *warm)
 
 /* --- what csp._boot calls, in the owner's thread --- */
 
-static csp_owner *owner_or_raise(void)
+csp_owner *csp_owner_or_raise(void)
 {
     if (current_owner == NULL)
         PyErr_SetString(PyExc_RuntimeError, "only the thread that owns an actor's interpreter may call this");
@@ -534,13 +534,13 @@ static csp_owner *owner_or_raise(void)
 
 static PyObject *boot_ref(PyObject *module, PyObject *unused)
 {
-    csp_owner *owner = owner_or_raise();
+    csp_owner *owner = csp_owner_or_raise();
     return owner == NULL ? NULL : csp_ref_new(csp_state_of_module(module), owner->actor);
 }
 
 static PyObject *boot_payload(PyObject *module, PyObject *unused)
 {
-    csp_owner *owner = owner_or_raise();
+    csp_owner *owner = csp_owner_or_raise();
     if (owner == NULL)
         return NULL;
     PyObject *payload = csp_decode(csp_state_of_module(module), &owner->payload, false);
@@ -550,7 +550,7 @@ static PyObject *boot_payload(PyObject *module, PyObject *unused)
 
 static PyObject *boot_alive(PyObject *module, PyObject *unused)
 {
-    csp_owner *owner = owner_or_raise();
+    csp_owner *owner = csp_owner_or_raise();
     if (owner == NULL)
         return NULL;
     if (owner->actor->is_interpreter)
@@ -561,7 +561,7 @@ static PyObject *boot_alive(PyObject *module, PyObject *unused)
 
 static PyObject *boot_idle(PyObject *module, PyObject *unused)
 {
-    csp_owner *owner = owner_or_raise();
+    csp_owner *owner = csp_owner_or_raise();
     if (owner == NULL)
         return NULL;
     csp_actor_end_run(owner->actor);
@@ -573,7 +573,7 @@ static PyObject *run_body(PyObject *module, PyObject *args)
     PyObject *function, *positional, *named;
     if (!PyArg_ParseTuple(args, "OO!O!:run_body", &function, &PyTuple_Type, &positional, &PyDict_Type, &named))
         return NULL;
-    csp_owner *owner = owner_or_raise();
+    csp_owner *owner = csp_owner_or_raise();
     if (owner == NULL)
         return NULL;
     csp_guard_open(owner);
@@ -591,7 +591,7 @@ static PyObject *run_body(PyObject *module, PyObject *args)
 
 static PyObject *boot_asked(PyObject *module, PyObject *unused)
 {
-    csp_owner *owner = owner_or_raise();
+    csp_owner *owner = csp_owner_or_raise();
     if (owner == NULL)
         return NULL;
     csp_actor *actor = owner->actor;
@@ -607,27 +607,36 @@ static PyObject *boot_asked(PyObject *module, PyObject *unused)
     return PyUnicode_FromString(kill ? "kill" : !stop ? "" : noticed ? "stop" : "unnoticed stop");
 }
 
-/* Consume a stop that no wait has delivered yet: channel operations work from here on. */
-static PyObject *take_stop(PyObject *module, PyObject *unused)
+bool csp_take_stop(csp_owner *owner)
 {
-    csp_owner *owner = owner_or_raise();
-    if (owner == NULL)
-        return NULL;
     bool asked = csp_actor_between(owner->actor, false) || !is_current(owner);
     if (asked)
         csp_interp_check(owner->record);
-    return PyBool_FromLong(asked);
+    return asked;
+}
+
+bool csp_await_message(csp_owner *owner, bool begin)
+{
+    bool asked = csp_actor_between(owner->actor, owner->actor->trap_stop && begin);
+    if (asked)
+        csp_interp_check(owner->record);
+    return asked;
+}
+
+static PyObject *take_stop(PyObject *module, PyObject *unused)
+{
+    csp_owner *owner = csp_owner_or_raise();
+    if (owner == NULL)
+        return NULL;
+    return PyBool_FromLong(csp_take_stop(owner));
 }
 
 static PyObject *await_message(PyObject *module, PyObject *begin)
 {
-    csp_owner *owner = owner_or_raise();
+    csp_owner *owner = csp_owner_or_raise();
     if (owner == NULL)
         return NULL;
-    bool asked = csp_actor_between(owner->actor, owner->actor->trap_stop && begin == Py_True);
-    if (asked)
-        csp_interp_check(owner->record);
-    return PyBool_FromLong(asked);
+    return PyBool_FromLong(csp_await_message(owner, begin == Py_True));
 }
 
 static PyObject *ignore_stops(PyObject *module, PyObject *unused)
@@ -647,7 +656,7 @@ static PyObject *boot_exit(PyObject *module, PyObject *args)
     int returned, failed;
     if (!PyArg_ParseTuple(args, "Opp:boot_exit", &exit, &returned, &failed))
         return NULL;
-    csp_owner *owner = owner_or_raise();
+    csp_owner *owner = csp_owner_or_raise();
     if (owner == NULL)
         return NULL;
     csp_state *state = csp_state_of_module(module);

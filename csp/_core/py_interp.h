@@ -45,6 +45,13 @@ void csp_owner_decref(csp_owner *owner);
 
 /* The owner whose thread this is, or NULL. */
 csp_owner *csp_current_owner(void);
+csp_owner *csp_owner_or_raise(void); /* NULL with RuntimeError set */
+
+/* In the owner's thread.  Consume a stop that no wait has delivered yet, so that channel operations work from here on: was one asked,
+ * or a kill, or is another life of the actor running? */
+bool csp_take_stop(csp_owner *owner);
+/* A class begins or ends its wait for a message.  Was it asked to stop?  The stop is consumed then. */
+bool csp_await_message(csp_owner *owner, bool begin);
 
 /* Start its thread, which takes references of its own.  0, or an errno.  With `warm` (or NULL), a warm interpreter that is still
  * free, that one's thread goes over to it instead. */
