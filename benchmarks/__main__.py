@@ -115,7 +115,7 @@ def measure(scenario: Scenario, name: str, options: argparse.Namespace) -> float
     if running.returncode:
         lines = errors.strip().splitlines() or ["nothing said"]
         return f"status {running.returncode} after {time.monotonic() - start:.1f} s: {lines[-1]}"
-    return float(output)
+    return float(output.split()[-1])  # some libraries say something of their own before
 
 
 # --- telling ---

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import csp
-from benchmarks import units
+from benchmarks import actors, units
 from benchmarks.means import (
     BUFFER,
     Csp,
@@ -29,6 +29,9 @@ from csp.testing import wait_until
 Run = Callable[[float, bool], float]
 
 
+MORE = ("M/s", "k/s", "x")
+
+
 @dataclass(frozen=True)
 class Target:
     """A figure to reach.  `floor`: times that figure of the floor probe, measured in the same regime."""
@@ -42,7 +45,7 @@ class Target:
 class Scenario:
     key: str
     title: str
-    unit: str  # "M/s": more is better; else less is
+    unit: str  # one of MORE: more is better; else less is
     runs: dict[str, Run] = field(default_factory=dict)
     free: Target | None = None
     loaded: Target | None = None
@@ -51,7 +54,7 @@ class Scenario:
 
     @property
     def more_is_better(self) -> bool:
-        return self.unit == "M/s"
+        return self.unit in MORE
 
 
 INTERPRETERS = [InterpreterQueues] if sys.version_info >= (3, 14) else []
@@ -288,6 +291,21 @@ SCENARIOS = [
         {**runs(memory_of_unit, [Csp]), "bare interpreter": memory_of_bare, **runs(memory_of_unit, INTERPRETERS)},
         Target(0.3, plus_bare="bare interpreter"),
     ),
+    Scenario(
+        "W7n",
+        "500 up at once: spawned, asked and ended, each",
+        "ms",
+        actors.many_runs(),
+        Target(1, plus_bare="bare interpreter, create and end"),
+        slow=True,
+    ),
+    Scenario(
+        "W8",
+        "two that compute, against one",
+        "x",
+        runs(actors.two_cores, [Csp, ThreadQueues, ProcessPipes, *INTERPRETERS]),
+        Target(1.95),
+    ),
     Scenario("W9", "ring of 500, a hop", "us", ring_runs(), Target(10), slow=True),
     Scenario(
         "W10",
@@ -297,5 +315,9 @@ SCENARIOS = [
         Target(25),
         slow=True,
     ),
+    Scenario("W11", "ask an actor and wait for the answer", "k/s", actors.call_runs(), Target(400), Target(20)),
+    Scenario("W12", "from a crash to the answer of the replacement", "ms", actors.crash_runs(), Target(1)),
+    Scenario("idle", "a supervised tree of 100 idle actors, processor", "%", actors.idle_runs(0), Target(0.1), slow=True),
+    Scenario("idle/w", "the same, wake-ups of its threads", "1/s", actors.idle_runs(1), slow=True),
     Scenario("W13", "stream of nested dicts of 1 KiB", "M/s", runs(stream, STREAMING, kind="dict"), Target(0.33)),
 ]
