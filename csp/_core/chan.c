@@ -161,7 +161,8 @@ csp_end *csp_end_new(csp_chan *chan, uint8_t dir, struct csp_interp *interp)
     end->chan = chan;
     atomic_init(&end->refs, 1);
     end->dir = dir;
-    end->interp = interp;
+    if ((end->interp = interp) != NULL)
+        csp_interp_incref(interp);
     end->fork_generation = fork_generation();
     end->counted = dir;
     csp_chan_lock(chan);
@@ -219,7 +220,7 @@ static void uncount_locked(csp_end *end, uint8_t sides, csp_msg *cause, csp_effe
 static void count_close(csp_end *end)
 {
     if (end->interp != NULL)
-        atomic_fetch_add_explicit(&end->interp->closes, 1, memory_order_release);
+        atomic_fetch_add_explicit(&csp_interp_home(end->interp)->closes, 1, memory_order_release);
 }
 
 void csp_end_close_because(csp_end *end, csp_msg *cause, csp_effects *fx)
@@ -240,7 +241,7 @@ void csp_end_close(csp_end *end, csp_effects *fx)
 {
     csp_msg cause = {.kind = CSP_MSG_EMPTY};
     if (end->interp != NULL && (end->dir & CSP_SEND))
-        csp_interp_copy_exit_cause(csp_thread_record != NULL ? csp_thread_record : end->interp, &cause); /* before the channel's lock: its rank is lower */
+        csp_interp_copy_exit_cause(end->interp, &cause); /* before the channel's lock: its rank is lower */
     csp_end_close_because(end, &cause, fx);
     csp_msg_clear(&cause);
 }
@@ -256,6 +257,8 @@ void csp_end_decref(csp_end *end)
     if (atomic_fetch_sub_explicit(&end->refs, 1, memory_order_acq_rel) != 1)
         return;
     csp_chan_decref(end->chan);
+    if (end->interp != NULL)
+        csp_interp_decref(end->interp);
     csp_raw_free(end);
 }
 

@@ -78,7 +78,7 @@ _Static_assert(sizeof(void *) != 8 || offsetof(csp_chan, buffer) == 64, "the fir
  * it even if the Python object leaked. */
 typedef struct csp_end {
     csp_chan *chan;            /* immutable, counted */
-    struct csp_interp *interp; /* immutable; NULL in flight */
+    struct csp_interp *interp; /* immutable, counted; NULL in flight */
     struct csp_end *next, *prev; /* guarded by interp->lock */
     struct csp_end *next_postponed; /* owner: the thread that deallocates its handle, in py_channel.c */
     _Atomic uint32_t refs;     /* acquire-release in decref: its owner, and csp_interp_died while at work on it */

@@ -258,7 +258,7 @@ static PyObject *get_handle(decoder *d)
 {
     csp_part *part = &d->blob->parts[get_size(d)];
     csp_end *in_flight = part->self;
-    csp_end *end = csp_end_new(in_flight->chan, in_flight->dir, d->state->interp);
+    csp_end *end = csp_end_new(in_flight->chan, in_flight->dir, csp_record_here(d->state));
     return end == NULL ? PyErr_NoMemory() : csp_handle_new(d->state, end);
 }
 

@@ -6,7 +6,7 @@
 
 _Thread_local csp_interp *csp_thread_record;
 
-csp_interp *csp_interp_new(int64_t id, bool is_main)
+static csp_interp *interp_new(int64_t id, bool is_main, csp_interp *host)
 {
     csp_interp *interp = csp_raw_calloc(1, sizeof *interp);
     if (interp == NULL)
@@ -14,8 +14,23 @@ csp_interp *csp_interp_new(int64_t id, bool is_main)
     csp_lock_init(&interp->lock, CSP_RANK_INTERP, (uint64_t)id);
     interp->id = id;
     interp->is_main = is_main;
+    interp->host = host;
     atomic_init(&interp->refs, 1);
     csp_registry_add_interp(interp);
+    return interp;
+}
+
+csp_interp *csp_interp_new(int64_t id, bool is_main) { return interp_new(id, is_main, NULL); }
+
+csp_interp *csp_interp_new_guest(csp_interp *host, int64_t id)
+{
+    csp_interp *interp = interp_new(id, false, host);
+    if (interp == NULL)
+        return NULL;
+    csp_interp_incref(host);
+    csp_lock_acquire(&host->lock);
+    host->had_guests = true;
+    csp_lock_release(&host->lock);
     return interp;
 }
 
@@ -31,7 +46,10 @@ void csp_interp_decref(csp_interp *interp)
         return;
     csp_registry_remove_interp(interp);
     csp_msg_clear(&interp->exit_cause);
+    csp_interp *host = interp->host;
     csp_raw_free(interp);
+    if (host != NULL)
+        csp_interp_decref(host);
 }
 
 /* --- what it owns --- */
@@ -320,18 +338,32 @@ void csp_interp_died(csp_interp *interp, csp_msg *cause, bool attached)
     }
 }
 
-void csp_interp_reap(csp_interp *interp)
+static void reap(csp_interp *interp)
 {
     while (interp->leases != NULL) { /* nobody else can reach the lists now */
         csp_lease *lease = interp->leases;
         csp_interp_remove_lease(interp, lease);
         csp_chan_decref(lease->chan);
         csp_raw_free(lease);
+        csp_interp_decref(interp); /* the lease's; the caller has one */
     }
     while (interp->ends != NULL)
         csp_end_abandon(interp->ends);
     while (interp->given_up != NULL)
         csp_end_abandon(interp->given_up);
+}
+
+void csp_interp_reap(csp_interp *interp)
+{
+    uint32_t n = 0;
+    csp_interp **all = interp->had_guests ? csp_registry_interps(&n) : NULL; /* nobody else is here */
+    for (uint32_t i = 0; all != NULL && i < n; i++) {
+        if (all[i]->host == interp)
+            reap(all[i]);
+        csp_interp_decref(all[i]);
+    }
+    csp_raw_free(all);
+    reap(interp);
 }
 
 void csp_interp_after_fork(csp_interp *interp)

@@ -16,7 +16,7 @@ typedef enum { CSP_RUNNING = 0, CSP_STOP_ASKED, CSP_STOP_DELIVERED, CSP_KILL_ASK
 typedef struct csp_lease {
     csp_chan *chan;              /* immutable, counted */
     csp_msg msg;                 /* owner interpreter only; empty once settled */
-    struct csp_interp *interp;   /* immutable */
+    struct csp_interp *interp;   /* immutable, counted */
     struct csp_lease *next, *prev; /* guarded by interp->lock */
     bool open;                   /* guarded by interp->lock: the value is neither kept nor given back yet */
     bool listed;                 /* guarded by interp->lock: on the interpreter's list */
@@ -28,10 +28,12 @@ typedef struct csp_interp {
     int64_t id;                  /* immutable: CPython's id of the interpreter */
     _Atomic uint32_t refs;       /* acquire-release in decref */
     _Atomic uint32_t cancel;     /* csp_cancel; written under lock, read without by waits about to sleep or spinning */
-    _Atomic uint32_t closes;     /* handles closed by their own side; release in count_close / acquire in has_closed */
+    _Atomic uint32_t closes;     /* handles closed by their own side, guests' too; release in count_close / acquire in has_closed */
     bool is_main;                /* immutable */
     _Atomic uint32_t guests;     /* actors with isolation "thread" whose thread lives in it; relaxed: a guest begins before its
-                                    host's next wait and its handles are the host's, so whoever counts it late is only silent */
+                                    host's next wait and its handles are not the host's, so whoever counts it late is only silent */
+    struct csp_interp *host;     /* immutable, counted: of the actor that is a thread of that interpreter; else NULL */
+    bool had_guests;             /* guarded by lock: there are, or were, records whose host this is */
     _Atomic bool has_exit_cause; /* set under lock; relaxed look outside it: saves the lock while the interpreter lives */
     bool dead;                   /* guarded by lock: no new handle, lease or wait may be entered */
     csp_end *ends;               /* guarded by lock: the handles that are not given up */
@@ -45,12 +47,18 @@ typedef struct csp_interp {
     struct csp_interp *next, *prev; /* guarded by the registry's lock */
 } csp_interp;
 
-/* An actor with isolation "thread" has a record of its own, though its interpreter is shared: its waits are stopped and killed by
- * themselves, and the handles that it drops as the last sender end their channels with its Exit.  Handles and leases belong to
- * the interpreter's record.  This thread only; process-wide in kind, one a thread; NULL in all other threads. */
+/* An actor with isolation "thread" has a record of its own, though its interpreter is shared: what its thread makes or receives is
+ * its own, and is given up with it, and its waits are stopped and killed by themselves.  Threads that it starts are no part of
+ * it: what they make is the interpreter's.  The Python objects may outlive the actor, so each handle and lease counts its record.
+ * This thread only; process-wide in kind, one a thread; NULL in all other threads. */
 extern _Thread_local csp_interp *csp_thread_record;
 
 csp_interp *csp_interp_new(int64_t id, bool is_main); /* refs = 1, in the registry; NULL without memory */
+csp_interp *csp_interp_new_guest(csp_interp *host, int64_t id); /* the same, for a thread of `host`'s interpreter */
+
+/* The record of the interpreter itself. */
+static inline csp_interp *csp_interp_home(csp_interp *interp) { return interp->host != NULL ? interp->host : interp; }
+
 void csp_interp_incref(csp_interp *interp);
 void csp_interp_decref(csp_interp *interp);
 
@@ -74,7 +82,8 @@ void csp_interp_died(csp_interp *interp, csp_msg *cause, bool attached);
 /* In the child of a fork, by the registry: a new lock, and nothing owned.  What was owned belongs to the parent. */
 void csp_interp_after_fork(csp_interp *interp);
 
-/* No Python object of the interpreter can be reached any more: free the handles and leases that its objects leaked. */
+/* No Python object of the interpreter can be reached any more: free the handles and leases that its objects leaked, those of
+ * actors that were threads of it included. */
 void csp_interp_reap(csp_interp *interp);
 
 /* From now on a channel that loses its last sender through this interpreter gets a copy of `exit_cause`.  Moves. */

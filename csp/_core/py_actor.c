@@ -121,15 +121,15 @@ static PyObject *handle_or_raise(actor_object *self, csp_end *end)
 static PyObject *actor_monitor(actor_object *self, PyObject *unused)
 {
     csp_actor *actor = usable(self);
-    return actor == NULL ? NULL : handle_or_raise(self, csp_actor_monitor(actor, self->state->interp));
+    return actor == NULL ? NULL : handle_or_raise(self, csp_actor_monitor(actor, csp_record_here(self->state)));
 }
 
-static PyObject *open_end(actor_object *self, csp_actor_end which)
+static PyObject *open_end(actor_object *self, csp_actor_end which, csp_interp *record)
 {
     csp_actor *actor = usable(self);
     if (actor == NULL)
         return NULL;
-    csp_end *end = csp_actor_open(actor, which, self->state->interp);
+    csp_end *end = csp_actor_open(actor, which, record);
     if (end == NULL)
         return csp_raise_format(self->state, CSP_E_ActorDied, "%s has ended", actor->name);
     return csp_handle_new(self->state, end);
@@ -138,7 +138,8 @@ static PyObject *open_end(actor_object *self, csp_actor_end which)
 static PyObject *actor_sender(actor_object *self, PyObject *unused)
 {
     if (self->sender == NULL) {
-        PyObject *sender = open_end(self, CSP_INBOX_SENDER);
+        /* The reference may be shared by threads that outlive the actor which uses it first: the interpreter's. */
+        PyObject *sender = open_end(self, CSP_INBOX_SENDER, self->state->interp);
         if (sender == NULL)
             return NULL;
         if (self->sender == NULL)
@@ -151,8 +152,15 @@ static PyObject *actor_sender(actor_object *self, PyObject *unused)
 
 PyObject *csp_ref_sender(PyObject *ref) { return actor_sender((actor_object *)ref, NULL); }
 
-static PyObject *actor_inbox(actor_object *self, PyObject *unused) { return open_end(self, CSP_INBOX_RECEIVER); }
-static PyObject *actor_stopping(actor_object *self, PyObject *unused) { return open_end(self, CSP_STOPPING_RECEIVER); }
+static PyObject *actor_inbox(actor_object *self, PyObject *unused)
+{
+    return open_end(self, CSP_INBOX_RECEIVER, csp_record_here(self->state));
+}
+
+static PyObject *actor_stopping(actor_object *self, PyObject *unused)
+{
+    return open_end(self, CSP_STOPPING_RECEIVER, csp_record_here(self->state));
+}
 
 static PyObject *actor_parent(actor_object *self, PyObject *unused)
 {
@@ -475,7 +483,7 @@ static csp_owner *new_owner(csp_state *state, csp_actor *actor, PyObject *ref, P
 /* Start it: the handle that hears when it is up, or NULL with an exception and the name free again. */
 static PyObject *launch(csp_state *state, csp_actor *actor, csp_owner *owner, csp_actor *warm)
 {
-    csp_end *started = csp_actor_watch_start(actor, state->interp);
+    csp_end *started = csp_actor_watch_start(actor, csp_record_here(state));
     PyObject *handle = started == NULL ? PyErr_NoMemory() : csp_handle_new(state, started);
     int error = handle == NULL ? 0 : csp_owner_start(owner, warm);
     if (error == 0)
@@ -619,7 +627,7 @@ static PyObject *dead_letters(PyObject *module, PyObject *unused)
 {
     csp_state *state = csp_state_of_module(module);
     csp_chan *chan = csp_dead_letters();
-    csp_end *end = chan == NULL ? NULL : csp_end_new(chan, CSP_RECV, state->interp);
+    csp_end *end = chan == NULL ? NULL : csp_end_new(chan, CSP_RECV, state->interp); /* csp keeps the handle, for all threads */
     return end == NULL ? PyErr_NoMemory() : csp_handle_new(state, end);
 }
 

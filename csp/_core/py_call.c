@@ -23,7 +23,7 @@ void csp_attach_reply(csp_state *state, const csp_msg *msg)
     if (reply == NULL)
         return;
     PyObject *exception = PyErr_GetRaisedException();
-    csp_end *end = csp_end_new(reply->chan, CSP_SEND, state->interp);
+    csp_end *end = csp_end_new(reply->chan, CSP_SEND, csp_record_here(state));
     PyObject *handle = end == NULL ? PyErr_NoMemory() : csp_handle_new(state, end);
     if (handle == NULL || PyObject_SetAttrString(exception, "_reply", handle) < 0)
         PyErr_Clear(); /* who asked learns that there will be no answer, at least */

@@ -41,7 +41,7 @@ PyObject *csp_handle_new(csp_state *state, csp_end *end)
 /* A new handle to (one side of) the channel. */
 static PyObject *handle_to(csp_state *state, csp_chan *chan, uint8_t dir)
 {
-    csp_end *end = csp_end_new(chan, dir, state->interp);
+    csp_end *end = csp_end_new(chan, dir, csp_record_here(state));
     return end == NULL ? PyErr_NoMemory() : csp_handle_new(state, end);
 }
 
@@ -51,19 +51,20 @@ static PyObject *handle_to(csp_state *state, csp_chan *chan, uint8_t dir)
 
 static _Thread_local struct {
     csp_end *postponed;     /* linked by next_postponed */
-    csp_interp *outermost;  /* whose deallocation is under way */
+    csp_interp *outermost;  /* the interpreter whose deallocation is under way */
     int depth;
 } releasing; /* process-wide in kind, one a thread */
 
 static void release_end(csp_end *end)
 {
-    if (releasing.depth >= NESTED && end->interp == releasing.outermost) {
+    csp_interp *home = csp_interp_home(end->interp);
+    if (releasing.depth >= NESTED && home == releasing.outermost) {
         end->next_postponed = releasing.postponed;
         releasing.postponed = end;
         return;
     }
     if (releasing.depth == 0)
-        releasing.outermost = end->interp;
+        releasing.outermost = home;
     releasing.depth++;
     csp_end_free(end);
     while (releasing.depth == 1 && releasing.postponed != NULL) {

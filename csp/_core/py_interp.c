@@ -141,7 +141,18 @@ void csp_actor_kill(csp_actor *actor)
     }
 }
 
-void csp_actor_quarantine(csp_actor *actor)
+static void give_up_with_host(csp_actor *child);
+
+/* Values of local channels can be freed here only by who is in the interpreter that they belong to.  (A shared one lives on, so
+ * they are lost to it if somebody else gives up the actor.) */
+static bool is_attached_to(PyInterpreterState *interp)
+{
+    PyThreadState *tstate = PyThreadState_GetUnchecked();
+    return interp != NULL && tstate != NULL && PyThreadState_GetInterpreter(tstate) == interp;
+}
+
+/* `with_interpreter`: nothing runs any more in the interpreter that it lives in, as far as we know. */
+static void give_up(csp_actor *actor, bool with_interpreter)
 {
     csp_owner *owner = csp_actor_owner(actor);
     if (owner == NULL)
@@ -157,15 +168,26 @@ void csp_actor_quarantine(csp_actor *actor)
     csp_lock_release(&actor->lock);
     if (record != NULL) {
         csp_msg_clone(&cause, &exit);
-        csp_interp_died(record, &cause, false);
+        csp_interp_died(record, &cause, is_attached_to(owner->shared));
         csp_interp_decref(record);
     }
     csp_actor_give_up_thread(actor, &owner->thread);
-    for_children(actor, false, kill_for_good); /* its own thread, if it comes back, finds another life's perhaps */
+    /* Its own thread, if it comes back, finds another life's perhaps. */
+    for_children(actor, false, with_interpreter ? give_up_with_host : kill_for_good);
     if (csp_actor_exited(actor, owner, &exit, true))
         csp_owner_decref(owner);
     csp_owner_decref(owner);
 }
+
+/* A thread of an interpreter that is given up: what is stuck may hold that interpreter's lock, and then nothing kills this one. */
+static void give_up_with_host(csp_actor *child)
+{
+    kill_for_good(child);
+    if (child->in_thread)
+        give_up(child, true);
+}
+
+void csp_actor_quarantine(csp_actor *actor) { give_up(actor, !actor->in_thread); }
 
 /* --- threads left in the interpreter --- */
 
@@ -462,7 +484,7 @@ static void count_guest(csp_owner *owner, int change)
 static void live_in_shared_interpreter(csp_owner *owner)
 {
     PyThreadState *tstate = PyThreadState_New(owner->shared);
-    owner->record = csp_interp_new(-(int64_t)owner->actor->id, false);
+    owner->record = csp_interp_new_guest(owner->host, -(int64_t)owner->actor->id);
     if (tstate == NULL || owner->record == NULL) {
         csp_actor_set_start_error(owner->actor, "no memory for another thread state");
     }
@@ -472,15 +494,14 @@ static void live_in_shared_interpreter(csp_owner *owner)
         csp_actor_set_interp(owner->actor, owner, owner->record);
         run_boot(owner);
         end_children(owner);
-        PyThreadState_Clear(tstate); /* what it frees may be the last sender of a channel: the record is still ours */
+        csp_interp_died(owner->record, NULL, true); /* Python objects that others see may keep its handles: closed ones now */
+        PyThreadState_Clear(tstate); /* may run Python: the record is still ours, and makes no more handles */
         PyThreadState_DeleteCurrent();
         csp_thread_record = NULL;
     }
     count_guest(owner, -1);
-    if (owner->record != NULL) {
-        csp_interp_died(owner->record, NULL, false);
+    if (owner->record != NULL)
         csp_interp_decref(owner->record);
-    }
 }
 
 static void *owner_main(void *arg)

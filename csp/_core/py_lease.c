@@ -1,7 +1,8 @@
 /* A lease: a value received on entry of a `with` block and taken for good only when the block ends without an exception.
  *
  * The value stays whole in the csp_lease while the block runs; it is decoded with keep=true, so it can be handed out
- * again.  While open, the lease stands in its interpreter's list: its death gives the value back (law L6).
+ * again.  While open, the lease stands in the list of its interpreter, or of the actor that is a thread of it: its death gives the
+ * value back (law L6).
  */
 #include "py_batch.h"
 
@@ -39,7 +40,8 @@ PyObject *csp_handle_lease(PyObject *object, PyObject *args, PyObject *kwargs)
     }
     csp_chan_incref(handle->end->chan);
     lease->chan = handle->end->chan;
-    lease->interp = handle->state->interp;
+    lease->interp = csp_record_here(handle->state);
+    csp_interp_incref(lease->interp);
     self->lease = lease;
     self->handle = Py_NewRef(object);
     self->state = handle->state;
@@ -71,6 +73,7 @@ static void lease_dealloc(PyObject *object)
         give_back_if_open(self);
         csp_msg_clear(&self->lease->msg);
         csp_chan_decref(self->lease->chan);
+        csp_interp_decref(self->lease->interp);
         csp_raw_free(self->lease);
         PyErr_SetRaisedException(exception);
     }

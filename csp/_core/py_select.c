@@ -224,7 +224,7 @@ static csp_status run_cases(csp_state *state, cases *cs, csp_time deadline, csp_
         csp_effects_run(&fx);
         return status == CSP_PENDING ? CSP_TIMEOUT : status;
     }
-    csp_waiter_init(&waiter, csp_waits_here(state), NULL, 0); /* the cases learn of it if and when they are queued */
+    csp_waiter_init(&waiter, csp_record_here(state), NULL, 0); /* the cases learn of it if and when they are queued */
     waiter.cases = cs->sel.cases;
     waiter.ncases = cs->sel.ncases;
     waiter.deadline = deadline;

@@ -5,7 +5,7 @@ static PyObject *timer(PyObject *module, csp_timer_kind kind, csp_time due, csp_
 {
     csp_state *state = csp_state_of_module(module);
     csp_chan *chan = csp_timer_new(kind, due, period);
-    csp_end *end = chan == NULL ? NULL : csp_end_new(chan, CSP_RECV, state->interp);
+    csp_end *end = chan == NULL ? NULL : csp_end_new(chan, CSP_RECV, csp_record_here(state));
     if (chan != NULL)
         csp_chan_decref(chan);
     return end == NULL ? PyErr_NoMemory() : csp_handle_new(state, end);
@@ -54,7 +54,7 @@ static PyObject *do_sleep(PyObject *module, PyObject *seconds)
         return NULL;
     csp_status status = csp_may_begin(state);
     if (status == CSP_OK) {
-        csp_waiter_init(&waiter, csp_waits_here(state), NULL, 0);
+        csp_waiter_init(&waiter, csp_record_here(state), NULL, 0);
         waiter.deadline = deadline;
         status = csp_wait(&waiter, deadline == CSP_POLL ? csp_now() : deadline, NULL, false);
     }

@@ -305,7 +305,7 @@ csp_status csp_op_run(csp_state *state, csp_op *op, csp_time deadline)
         csp_effects_run(&fx);
         return status == CSP_PENDING ? CSP_TIMEOUT : status;
     }
-    csp_waiter_init(&op->waiter, csp_waits_here(state), c, 1);
+    csp_waiter_init(&op->waiter, csp_record_here(state), c, 1);
     op->waiter.deadline = deadline;
     status = csp_chan_start(c, &fx);
     csp_effects_run(&fx);

@@ -17,7 +17,7 @@ int csp_parse_timeout(PyObject *timeout, csp_time *p_deadline);
 static inline csp_status csp_may_begin(csp_state *state)
 {
     /* Relaxed: csp_interp_check looks again under the lock; a stop that comes a moment later finds the waiter. */
-    csp_interp *interp = csp_waits_here(state);
+    csp_interp *interp = csp_record_here(state);
     if (atomic_load_explicit(&interp->cancel, memory_order_relaxed) == CSP_RUNNING)
         return CSP_OK;
     return csp_interp_check(interp);

@@ -78,6 +78,7 @@ static bool has_closed(csp_select *sel)
     struct csp_interp *interp = sel->norder > 0 && sel->order[0]->end != NULL ? sel->order[0]->end->interp : NULL;
     if (interp == NULL)
         return true; /* not known: look at each */
+    interp = csp_interp_home(interp); /* it counts for all handles that one select can have */
     /* Acquire: pairs with the release in count_close, so that the flags it counts are seen. */
     uint32_t closes = 1 + atomic_load_explicit(&interp->closes, memory_order_acquire);
     if (closes != sel->closes) {

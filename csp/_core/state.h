@@ -48,8 +48,8 @@ typedef struct csp_state {
 
 extern struct PyModuleDef csp_module;
 
-/* Whose waits these are: the interpreter's, or those of the actor that is a thread of it. */
-static inline csp_interp *csp_waits_here(csp_state *state)
+/* Whose waits, handles and leases those of this thread are: the interpreter's, or those of the actor that is a thread of it. */
+static inline csp_interp *csp_record_here(csp_state *state)
 {
     return csp_thread_record != NULL ? csp_thread_record : state->interp;
 }

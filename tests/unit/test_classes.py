@@ -11,7 +11,7 @@ import csp
 from csp.testing import wait_parked, wait_until
 from tests.unit import class_bodies as bodies
 
-pytestmark = pytest.mark.usefixtures("no_leaks")
+pytestmark = pytest.mark.usefixtures("no_leaks", "isolation")
 
 csp.dead_letters  # noqa: B018  # made on first use, for good: no leak
 

@@ -9,7 +9,7 @@ import csp
 from csp import actors
 from tests.unit import class_bodies as bodies
 
-pytestmark = pytest.mark.usefixtures("no_leaks")
+pytestmark = pytest.mark.usefixtures("no_leaks", "isolation")
 
 
 def test_given_name_is_registered():
