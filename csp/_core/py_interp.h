@@ -63,6 +63,9 @@ csp_owner *csp_actor_owner(csp_actor *actor);
 /* Processor time of the life that runs, or of the last one. */
 double csp_actor_cpu_seconds(csp_actor *actor);
 
+/* Threads of the attached interpreter besides this one. */
+uint32_t csp_count_other_threads(void);
+
 /* --- py_attach.c --- */
 typedef enum { CSP_THROW_KILLED, CSP_THROW_INTERRUPT } csp_throw;
 
@@ -87,7 +90,7 @@ csp_owner *csp_warm_successor(csp_actor *warm);
 Py_ssize_t csp_modules_here(void); /* imported by the attached interpreter */
 void csp_interpreter_ended(Py_ssize_t modules); /* it had so many */
 
-/* --- endings --- */
+/* --- endings: py_ending.c --- */
 
 /* Ask to stop, then throw: all that a kill may do short of quarantine. */
 void csp_actor_kill(csp_actor *actor);
@@ -95,11 +98,11 @@ void csp_actor_kill(csp_actor *actor);
 /* Give the actor up: its handles go dead, its name is free, its end ("killed") is announced; its thread goes on. */
 void csp_actor_quarantine(csp_actor *actor);
 
-/* Threads of the attached interpreter besides this one. */
-uint32_t csp_count_other_threads(void);
-
 /* End all actors that `parent` spawned (NULL: main): stop until `stop_by`, then kill until `kill_by`.  Attached; signals are
  * seen if this is the main thread.  How many are left. */
 uint32_t csp_end_children(csp_actor *parent, csp_time stop_seconds, csp_time kill_seconds);
+
+/* Give up all that are left of them. */
+void csp_give_up_children(csp_actor *parent);
 
 #endif

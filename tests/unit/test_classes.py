@@ -17,7 +17,7 @@ csp.dead_letters  # noqa: B018  # made on first use, for good: no leak
 
 
 @pytest.fixture
-def counter(request):
+def counter(request, isolation):
     ref = bodies.Counter.spawn(5)
     yield ref
     ref.stop()
@@ -56,10 +56,10 @@ def test_subclass_spawns_itself():
     assert ref.stop().reason == "failed"
 
 
-def test_spawn_runs_the_class_in_another_interpreter(counter):
-    """Each message runs in the actor's own interpreter, and state stays between messages."""
+def test_spawn_runs_the_class_where_its_isolation_says(counter, isolation):
+    """Each message runs in the actor's own interpreter, or in its thread of this one, and state stays between messages."""
     interpreter, name, parent = counter.call.where()
-    assert interpreter != 0
+    assert (interpreter == 0) == (isolation == "thread")
     assert name == counter.name
     assert parent is None
     assert [counter.call.incr() for _ in range(3)] == [6, 7, 8]
