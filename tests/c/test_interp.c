@@ -378,6 +378,7 @@ static csp_lease *lease_new(csp_interp *i, pair p)
     lease->chan = p.chan;
     csp_chan_incref(p.chan);
     lease->interp = i;
+    csp_interp_incref(i);
     CHECK_EQ(recv_msg(p.in, &lease->msg, 0), CSP_OK);
     CHECK(csp_interp_add_lease(i, lease));
     return lease;
@@ -387,6 +388,7 @@ static void lease_free(csp_lease *lease)
 {
     csp_msg_clear(&lease->msg);
     csp_chan_decref(lease->chan);
+    csp_interp_decref(lease->interp);
     csp_raw_free(lease);
 }
 
@@ -449,6 +451,57 @@ TEST(lease_is_settled_once)
     lease_free(lease);
     pair_free(p);
     csp_interp_decref(i);
+}
+
+/* --- actors that are threads of an interpreter --- */
+
+TEST(death_of_a_guest_gives_up_its_own_handles_only)
+{
+    csp_interp *host = interp_new(), *guest = csp_interp_new_guest(host, -1);
+    pair theirs = pair_with(1, CSP_BLOCK, host, guest), ours = pair_with(1, CSP_BLOCK, host, host);
+    uint32_t closes = atomic_load_explicit(&host->closes, memory_order_relaxed);
+    died(guest, NULL);
+    CHECK_EQ(send_int(theirs.out, 1, 0), CSP_BROKEN);
+    CHECK_EQ(recv_int(theirs.in, NULL, 0), CSP_CLOSED_HANDLE);
+    CHECK(atomic_load_explicit(&host->closes, memory_order_relaxed) != closes); /* a select of the host looks again */
+    CHECK_EQ(send_int(ours.out, 1, 0), CSP_OK);
+    CHECK_EQ(recv_int(ours.in, NULL, 0), CSP_OK);
+    pair_free(theirs);
+    pair_free(ours);
+    csp_interp_decref(guest);
+    csp_interp_decref(host);
+}
+
+TEST(handles_and_leases_outlive_the_guest_that_had_them)
+{
+    csp_interp *host = interp_new(), *guest = csp_interp_new_guest(host, -1);
+    pair p = pair_with(1, CSP_BLOCK, host, guest);
+    csp_end *late = csp_end_new(p.chan, CSP_RECV, guest);
+    CHECK_EQ(send_int(p.out, 1, 0), CSP_OK);
+    csp_lease *lease = lease_new(guest, p);
+    died(guest, NULL);
+    csp_interp_decref(guest); /* the thread has ended, its Python objects have not */
+    CHECK_EQ(recv_int(late, NULL, 0), CSP_CLOSED_HANDLE);
+    csp_interp_remove_lease(guest, lease);
+    lease_free(lease);
+    csp_end_free(late);
+    pair_free(p);
+    csp_interp_decref(host);
+}
+
+TEST(reaping_the_host_frees_what_its_guests_leaked)
+{
+    csp_interp *host = interp_new(), *guest = csp_interp_new_guest(host, -1);
+    pair p = pair_with(1, CSP_BLOCK, NULL, guest);
+    CHECK_EQ(send_int(p.out, 1, 0), CSP_OK);
+    lease_new(guest, p);
+    died(guest, NULL);
+    csp_interp_decref(guest);
+    died(host, NULL);
+    csp_interp_reap(host);
+    csp_interp_decref(host);
+    CHECK_EQ(info(p.chan).receivers, 0);
+    csp_end_free(p.out);
 }
 
 /* --- fork --- */
