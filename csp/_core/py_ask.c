@@ -31,7 +31,7 @@ typedef struct {
 static csp_end *new_reply(csp_state *state)
 {
     csp_chan *chan = csp_reply_new();
-    csp_end *end = chan == NULL ? NULL : csp_end_new(chan, CSP_RECV, state->interp);
+    csp_end *end = chan == NULL ? NULL : csp_end_new(chan, CSP_RECV, csp_record_here(state));
     if (chan != NULL)
         csp_chan_decref(chan);
     return end;
@@ -81,7 +81,7 @@ static int encode_whole(csp_state *state, const csp_request *request, csp_msg *m
 {
     Py_ssize_t named = request->names == NULL ? 0 : PyTuple_GET_SIZE(request->names);
     PyObject *args = PyTuple_New(request->nargs), *kwargs = PyDict_New(), *reply = Py_NewRef(Py_None), *parts = NULL, *whole = NULL;
-    csp_end *end = request->reply == NULL ? NULL : csp_end_new(request->reply, CSP_SEND, state->interp);
+    csp_end *end = request->reply == NULL ? NULL : csp_end_new(request->reply, CSP_SEND, csp_record_here(state));
     if (end != NULL)
         Py_SETREF(reply, csp_handle_new(state, end));
     else if (request->reply != NULL)
@@ -158,7 +158,7 @@ static csp_end *ask(verb_object *self, csp_request *request, csp_time deadline)
 {
     csp_state *state = self->state;
     csp_actor *actor = csp_ref_actor(self->ref);
-    if (csp_waits_here(state)->actor_id == actor->id) { /* set before it runs code */
+    if (csp_record_here(state)->actor_id == actor->id) { /* set before it runs code */
         csp_raise_format(state, CSP_E_DeadlockError, "%s.%U: an actor cannot wait for its own answer", actor->name, self->method);
         return NULL;
     }

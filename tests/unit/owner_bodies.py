@@ -152,3 +152,10 @@ def cycle(gate: Any, up: Any) -> None:
     del box
     up.send("up")
     wait(gate)
+
+
+def ask_and_keep(ref: Any, gate: Any, up: Any) -> None:
+    """A question without an answer yet, and one with."""
+    keep(ref.ask.where(), ref.call.where())
+    up.send("up")
+    wait(gate)

@@ -10,6 +10,7 @@ import csp
 from csp.testing import wait_parked, wait_until
 from tests.placements import Party, outcome
 from tests.unit import owner_bodies as bodies
+from tests.unit.class_bodies import Counter
 
 csp.dead_letters  # noqa: B018  # made on first use, for good: no leak
 
@@ -268,6 +269,17 @@ def test_handles_in_cycles_are_collected_by_any_thread():
     ref.join(10)
     threading.Thread(target=gc.collect).start()
     wait_until(lambda: [weak() for weak in bodies.KEPT] == [None, None], 10)
+
+
+def test_reply_that_it_waits_for_is_its_own():
+    """What it asked, nobody else can be told; calls of the interpreter's other threads go on."""
+    counter = csp.spawn(Counter)
+    ref, _ = thread_actor(bodies.ask_and_keep, counter)
+    ref.stop()
+    with pytest.raises(csp.ClosedHandle):
+        bodies.KEPT[0].result(10)
+    assert counter.call.incr() == 1
+    counter.stop()
 
 
 # --- actors in actors ---
