@@ -6,7 +6,7 @@ On an actor's path: imports nothing that a bare interpreter has not.
 import _thread
 
 from csp import _core
-from csp.errors import ActorDied, ActorFailed, ActorStartError, BrokenChannel, DeadlockError, Timeout
+from csp.errors import ActorDied, ActorFailed, ActorStartError, BrokenChannel, DeadlockError, DecodeError, Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ class Exit(tuple):  # type: ignore[type-arg]
     """How an actor ended: `(ref, reason, value, remote)`.
 
     `reason` is `"normal"` (it returned `value`), `"shutdown"` (it was stopped), `"failed"` (it raised; `remote` is the
-    `RemoteError`), `"killed"` or `"watchdog"`.
+    `RemoteError`), `"killed"` or `"watchdog"`.  The reason always arrives: if the value cannot be rebuilt where the Exit is
+    received, `value` is None and `remote` is the `DecodeError`.
     """
 
     __slots__ = ()
@@ -51,12 +52,12 @@ class Exit(tuple):  # type: ignore[type-arg]
 
     @property
     def value(self) -> "Any":
-        """What the function returned, else None."""
+        """What the function returned; None if it did not, or if that cannot be rebuilt here."""
         return self[2]
 
     @property
     def remote(self) -> "RemoteError | None":
-        """What it raised, else None."""
+        """What it raised, or why `value` cannot be rebuilt here; else None."""
         return self[3]  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
@@ -117,10 +118,13 @@ class ActorRef(_core.Actor):
         """Wait for the end and return what the function returned.
 
         Raises `ActorFailed` if it did not return: it raised (`remote` is the snapshot, `__cause__` the original
-        exception where that can cross), or it was stopped or killed before it returned.  Raises `Timeout` as `join`.
+        exception where that can cross), or it was stopped or killed before it returned.  Raises `DecodeError` if what it
+        returned cannot be rebuilt here, and `Timeout` as `join`.
         """
         end = self.join(timeout)
         if end.reason in ("normal", "shutdown") and self._returned():
+            if end.remote is not None:
+                raise DecodeError(f"what actor {self.name!r} returned: {end.remote.message}") from end.remote.original()
             return end.value
         if end.remote is None:
             raise ActorFailed(f"actor {self.name!r} ended before it returned: {end.reason}")

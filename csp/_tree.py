@@ -176,8 +176,8 @@ class Tree:
         except (EndOfChannel, DecodeError) as error:
             if error.index == 0:
                 raise Killed("abandoned") from None
-            # The life has ended, but its Exit was lost: no memory, or its value cannot be rebuilt here.
-            channel, value = error.channel, Exit(self._watched[error.channel][2].ref, "normal")  # type: ignore[arg-type]
+            # The life has ended, but its Exit was lost, for want of memory.  That is no orderly end.
+            channel, value = error.channel, Exit(self._watched[error.channel][2].ref, "failed")  # type: ignore[arg-type]
         except ClosedHandle:
             raise Killed("abandoned") from None
         except DeadlockError:

@@ -418,7 +418,10 @@ static uint32_t count_self_refs(csp_actor *actor, const csp_msg *exit)
     uint32_t count = 0;
     for (uint32_t i = 0; exit->kind == CSP_MSG_BLOB && i < exit->as.blob->nparts; i++) {
         csp_part *part = &exit->as.blob->parts[i];
-        count += part->ops == &csp_actor_part && part->self == actor;
+        if (part->ops == &csp_msg_part) /* its value, which goes apart: no message in that */
+            count += count_self_refs(actor, part->self);
+        else
+            count += part->ops == &csp_actor_part && part->self == actor;
     }
     return count;
 }

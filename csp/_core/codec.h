@@ -36,6 +36,10 @@ typedef struct {
  * -1 with an exception set, and *msg is EMPTY: csp_encode_slow knows more, or says what is wrong. */
 int csp_encode_request(csp_state *state, const csp_request *request, csp_msg *msg);
 
+/* As csp_encode_slow, for an Exit.  A value that goes by pickle is a message of its own, so that whoever cannot rebuild it still
+ * learns the reason: the Exit arrives with value=None, and `remote` says why. */
+int csp_encode_exit(csp_state *state, PyObject *exit, csp_msg *msg);
+
 /* Rebuild the value.  `keep`: the message stays whole and may be decoded again (a lease, a close cause), so buffers are
  * copied out; else the receiver may stand on its memory, if nobody else holds it.  Never clears msg: the caller does, afterwards.
  * NULL with DecodeError (or MemoryError, or a BaseException that is no Exception) set. */

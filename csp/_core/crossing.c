@@ -7,6 +7,7 @@
  */
 #include "codec.h"
 
+#include "actor.h"
 #include "flat.h"
 #include "mem.h"
 
@@ -106,6 +107,63 @@ int csp_encode_slow(csp_state *state, PyObject *value, csp_msg *msg)
         return 0;
     }
     return encode(state, value, msg, true);
+}
+
+/* Exit(ref, reason, value, None) with the value as a part; takes over `boxed` on success.  false: with an exception. */
+static bool write_exit(csp_actor *actor, const char *reason, size_t length, csp_msg *boxed, csp_msg *msg)
+{
+    const unsigned char head[] = {TAG_RECORD, CSP_EXIT, 4, TAG_ACTOR, 0, TAG_ASCII, (unsigned char)length};
+    const unsigned char tail[] = {TAG_APART, 1, TAG_MISSED};
+    csp_blob *blob = csp_blob_new(sizeof head + length + sizeof tail);
+    uint32_t index;
+    bool added = false;
+    if (blob != NULL) {
+        csp_actor_incref(actor);
+        added = csp_blob_add_part(blob, &csp_actor_part, actor, 0, &index);
+        if (!added)
+            csp_actor_decref(actor);
+    }
+    if (!added || !csp_blob_add_part(blob, &csp_msg_part, boxed, 0, &index)) {
+        if (blob != NULL)
+            csp_blob_free(blob);
+        PyErr_NoMemory();
+        return false;
+    }
+    memcpy(blob->data, head, sizeof head);
+    memcpy(blob->data + sizeof head, reason, length);
+    memcpy(blob->data + sizeof head + length, tail, sizeof tail);
+    blob->length = sizeof head + length + sizeof tail;
+    msg->kind = CSP_MSG_BLOB;
+    msg->as.blob = blob;
+    return true;
+}
+
+int csp_encode_exit(csp_state *state, PyObject *exit, csp_msg *msg)
+{
+    bool final = false;
+    int r = csp_flat_encode(state, NULL, exit, msg, &final);
+    if (r == 0)
+        return 0;
+    msg->kind = CSP_MSG_EMPTY;
+    if (r < 0 || PyTuple_GET_ITEM(exit, 3) != Py_None) { /* with a `remote` there is no value */
+        if (r < 0 && !final)
+            refuse(state, exit);
+        return r < 0 ? -1 : encode(state, exit, msg, true);
+    }
+    Py_ssize_t length;
+    const char *reason = PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(exit, 1), &length);
+    csp_msg *boxed = reason == NULL ? NULL : csp_raw_calloc(1, sizeof *boxed);
+    if (boxed == NULL) {
+        if (reason != NULL)
+            PyErr_NoMemory();
+        return -1;
+    }
+    if (encode(state, PyTuple_GET_ITEM(exit, 2), boxed, true) == 0 &&
+        write_exit(csp_ref_actor(PyTuple_GET_ITEM(exit, 0)), reason, (size_t)length, boxed, msg))
+        return 0;
+    csp_msg_clear(boxed);
+    csp_raw_free(boxed);
+    return -1;
 }
 
 /* --- decoding --- */

@@ -46,6 +46,7 @@ typedef struct {
     csp_blob *blob; /* holds the parts; NULL if there are none */
     bool keep;
     uint32_t height; /* of the value just made, if it is a tuple; else 0 */
+    PyObject *missed; /* owned: why a TAG_APART could not be rebuilt; or NULL */
     frame *frames;
     size_t depth, room;
     shared_entry *shared;
@@ -62,6 +63,7 @@ static void decoder_init(decoder *d, csp_state *state, const unsigned char *data
     d->blob = blob;
     d->keep = keep;
     d->height = 0;
+    d->missed = NULL;
     d->frames = d->first_frames;
     d->depth = 0;
     d->room = FIRST_FRAMES;
@@ -79,6 +81,7 @@ static void decoder_clear(decoder *d)
     }
     while (d->nshared > 0)
         Py_XDECREF(d->shared[--d->nshared].object);
+    Py_XDECREF(d->missed);
     if (d->frames != d->first_frames)
         csp_raw_free(d->frames);
     if (d->shared != d->first_shared)
@@ -291,6 +294,26 @@ static PyObject *get_letter(decoder *d)
     return asked;
 }
 
+/* The value of an Exit: the rest must arrive even if this cannot be rebuilt here. */
+static PyObject *get_apart(decoder *d)
+{
+    PyObject *value = csp_decode(d->state, d->blob->parts[get_size(d)].self, d->keep);
+    if (value != NULL || !PyErr_ExceptionMatches(d->state->errors[CSP_E_DecodeError]))
+        return value;
+    Py_XSETREF(d->missed, PyErr_GetRaisedException());
+    return Py_NewRef(Py_None);
+}
+
+static PyObject *get_missed(decoder *d)
+{
+    if (d->missed == NULL)
+        return Py_NewRef(Py_None);
+    PyObject *remote = PyImport_ImportModule("csp._remote");
+    PyObject *snapshot = remote == NULL ? NULL : PyObject_CallMethod(remote, "snapshot", "O", d->missed);
+    Py_XDECREF(remote);
+    return snapshot;
+}
+
 static PyObject *get_view(decoder *d)
 {
     csp_block *block = d->blob->parts[get_size(d)].self;
@@ -462,6 +485,8 @@ static PyObject *get_scalar(decoder *d, csp_tag tag)
     case TAG_ACTOR: return get_actor(d);
     case TAG_VIEW: return get_view(d);
     case TAG_LETTER: return get_letter(d);
+    case TAG_APART: return get_apart(d);
+    case TAG_MISSED: return get_missed(d);
     default:
         if (tag >= TAG_SMALL)
             return PyLong_FromLong((long)tag - TAG_SMALL);

@@ -6,28 +6,7 @@
 #include "flat.h"
 #include "mem.h"
 
-/* --- a message as a part of another --- */
-
-static void letter_release(void *self)
-{
-    csp_msg_clear(self);
-    csp_raw_free(self);
-}
-
-static void *letter_clone(void *self)
-{
-    csp_msg *copy = csp_raw_calloc(1, sizeof *copy);
-    if (copy != NULL && !csp_msg_clone(copy, self)) {
-        csp_raw_free(copy);
-        return NULL;
-    }
-    return copy;
-}
-
-static const csp_part_ops letter_part = {"message", letter_release, letter_clone};
-
-/* --- writing one: DeadLetter(ref, message, deliveries), as encode.c would --- */
-
+/* DeadLetter(ref, message, deliveries), as encode.c would write it. */
 static csp_blob *write_letter(csp_actor *actor, csp_msg *msg, csp_msg *boxed)
 {
     int32_t deliveries = msg->deliveries;
@@ -42,7 +21,7 @@ static csp_blob *write_letter(csp_actor *actor, csp_msg *msg, csp_msg *boxed)
         csp_blob_free(blob);
         return NULL;
     }
-    if (!csp_blob_add_part(blob, &letter_part, boxed, 0, &index)) {
+    if (!csp_blob_add_part(blob, &csp_msg_part, boxed, 0, &index)) {
         csp_blob_free(blob);
         return NULL;
     }

@@ -465,3 +465,23 @@ bool csp_msg_clone(csp_msg *to, const csp_msg *from)
     to->kind = CSP_MSG_EMPTY;
     return false;
 }
+
+/* --- a message as a part of another --- */
+
+static void msg_part_release(void *self)
+{
+    csp_msg_clear(self);
+    csp_raw_free(self);
+}
+
+static void *msg_part_clone(void *self)
+{
+    csp_msg *copy = csp_raw_calloc(1, sizeof *copy);
+    if (copy != NULL && !csp_msg_clone(copy, self)) {
+        csp_raw_free(copy);
+        return NULL;
+    }
+    return copy;
+}
+
+const csp_part_ops csp_msg_part = {"message", msg_part_release, msg_part_clone};

@@ -99,6 +99,8 @@ csp_blob *csp_blob_grow(csp_blob *blob, size_t capacity);
 bool csp_blob_add_part(csp_blob *blob, const csp_part_ops *ops, void *self, size_t extra, uint32_t *p_index);
 /* Release the parts and return the memory to the pool. */
 void csp_blob_free(csp_blob *blob);
+/* A message as a part of another; part.self is a csp_msg* of csp_raw_alloc(). */
+extern const csp_part_ops csp_msg_part;
 
 /* A counted block of RAW memory: the copy of an out-of-band buffer.  Pooled by size, since fresh pages cost
  * ten times warm ones. */

@@ -556,7 +556,7 @@ static PyObject *boot_exit(PyObject *module, PyObject *args)
         return NULL;
     csp_state *state = csp_state_of_module(module);
     csp_msg msg = {.kind = CSP_MSG_EMPTY}, cause = {.kind = CSP_MSG_EMPTY};
-    if (csp_encode_slow(state, exit, &msg) < 0)
+    if (csp_encode_exit(state, exit, &msg) < 0)
         return NULL;
     if (csp_msg_clone(&cause, &msg))
         csp_interp_set_exit_cause(owner->record, &cause);

@@ -307,3 +307,41 @@ class Counter:
 
     def where(self) -> str:
         return current_actor().name
+
+
+class Unrebuildable:
+    """Pickles, and nobody can load it again."""
+
+    def __init__(self, *cargo: object) -> None:
+        self.cargo = cargo
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return refuse_to_rebuild, self.cargo
+
+
+def refuse_to_rebuild(*cargo: object) -> None:
+    raise ValueError("not here")
+
+
+class Pair:
+    """A value that goes by pickle."""
+
+    def __init__(self, first: object, second: object) -> None:
+        self.first, self.second = first, second
+
+
+def return_unrebuildable() -> Unrebuildable:
+    return Unrebuildable(current_actor().ref, csp.Channel(1).sender)
+
+
+def return_unrebuildable_on_stop(up: SendChannel[str]) -> Unrebuildable:
+    up.send("up")
+    try:
+        csp.never().recv()
+    except csp.Stopped:
+        pass
+    return Unrebuildable()
+
+
+def return_pair(channel: SendChannel[Any]) -> Pair:
+    return Pair(current_actor().ref, channel)
