@@ -256,11 +256,14 @@ if sys.version_info < (3, 14):
 """
 
 
+def run_actors(program: str) -> None:
+    run(SPAWN + textwrap.dedent(program))  # apart: an indented program would belong to the `if`
+
+
 def test_actors_leave_no_counts() -> None:
     """Actors that return, fail, are stopped or killed, with channels, leases and values of theirs: all counts return."""
-    run(
-        SPAWN
-        + """
+    run_actors(
+        """
     def body():
         ch, told = Channel(9), Channel(9)
         ch.send_many([["x" * 300, told], 2, 3])
@@ -277,14 +280,53 @@ def test_actors_leave_no_counts() -> None:
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="CPython 3.13 itself leaks at least 1.6 MiB with each interpreter (gh-113055, fixed in 3.14)")
 def test_memory_is_flat_over_200_actors() -> None:
     """200 actors, one after the other, grow the process by less than 2 MiB."""
-    run(
-        SPAWN
-        + """
+    run_actors(
+        """
     def body():
         ch = Channel(9)
         ref = csp.spawn(parties.returns, ch, ch)
         assert ref.join(30).reason == "normal"
 
     measure(body, 200)
+    """
+    )
+
+
+def test_trees_with_warm_pools_leave_no_counts() -> None:
+    """Pools that are used, that are being filled as the tree ends, or that nobody ever needed."""
+    run_actors(
+        """
+    def body():
+        told = Channel(99)
+        spec = csp.ChildSpec(parties.waits, args=(told, told), count=2, shutdown="kill")
+        with csp.Supervisor([spec], warm=2, max_restarts=99) as tree:
+            tree["waits[0]"].kill()
+            wait_until(lambda: tree.children()[0].restarts == 1)
+            wait_until(lambda: census()["warm"] == 2)
+            tree["waits[1]"].kill()
+            wait_until(lambda: tree.children()[1].restarts == 1)
+
+    measure(body, 10, growth=1 << 30)
+    """
+    )
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="CPython 3.13 itself leaks at least 1.6 MiB with each interpreter (gh-113055, fixed in 3.14)")
+def test_memory_is_flat_over_100_warm_lives() -> None:
+    """100 lives, each in an interpreter that was warm, grow the process by less than 2 MiB."""
+    run_actors(
+        """
+    with csp.DynamicSupervisor(warm=1) as tree:
+        def body():
+            ch = Channel(9)
+            ref = tree.start_child(csp.ChildSpec(parties.returns, args=(ch, ch), restart="temporary"))
+            assert ref.join(30).reason == "normal"
+            wait_until(lambda: not tree.children())
+            while tree.events.statistics().buffered > 0:
+                tree.events.recv()  # they hold what the lives returned
+            wait_until(lambda: census()["interpreters"] == 2 and census()["warm"] == 1)
+
+        body()
+        measure(body, 100)
     """
     )

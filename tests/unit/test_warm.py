@@ -181,6 +181,20 @@ def test_they_stand_in_the_way_of_a_fork_until_the_tree_has_ended(rig):
     assert_no_life()
 
 
+def test_waiting_for_long_is_no_deadlock(rig):
+    """They wait on, and do not keep the detector from finding those who are stuck."""
+    with Supervisor([rig.spec()], warm=2):
+        rig.next()
+        await_warm(2)
+        a, b = csp.Channel(), csp.Channel()
+        stuck = [csp.spawn(bodies.forward, a.receiver, b.sender), csp.spawn(bodies.forward, b.receiver, a.sender)]
+        del a, b
+        assert [ref.join(LIMIT).remote.type_name for ref in stuck] == ["csp.DeadlockError"] * 2
+        assert warm() == 2
+        rig.orders.send("raise")
+        assert rig.next()[0]
+
+
 def test_without_warm_there_is_no_pool(rig):
     """Nor its module."""
     source = "import csp, sys\nwith csp.DynamicSupervisor() as tree: print('csp._warm' in sys.modules, csp.debug.census()['warm'])"

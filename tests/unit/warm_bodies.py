@@ -40,6 +40,12 @@ def last_sender(log: SendChannel[Any], handed: SendChannel[Any]) -> None:
     raise ValueError("with a handle in my hands")
 
 
+def forward(source: RecvChannel[Any], sink: SendChannel[Any]) -> None:
+    """Pass on what comes."""
+    for value in source:
+        sink.send(value)
+
+
 class Counter:
     """A class actor: how often it was asked, and whether its interpreter was warm."""
 
