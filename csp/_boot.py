@@ -95,7 +95,10 @@ def _live(ref: "_ref.ActorRef") -> None:
         ok, result = False, Stopped("stopped before it began")
     else:
         ok, result = _core.run_body(target, args, kwargs)
-    _say(_exit(ref, ok, result), returned=ok)
+    if _core.boot_asked() == "watchdog":
+        _core.boot_hung()
+    else:
+        _say(_exit(ref, ok, result), returned=ok)
     _ref.body_ended()
     del result  # an exception: its traceback leads back to this frame, and with it to all that the arguments hold
 

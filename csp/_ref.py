@@ -23,8 +23,8 @@ class Exit(tuple):  # type: ignore[type-arg]
     """How an actor ended: `(ref, reason, value, remote)`.
 
     `reason` is `"normal"` (it returned `value`), `"shutdown"` (it was stopped), `"failed"` (it raised; `remote` is the
-    `RemoteError`), `"killed"` or `"watchdog"`.  The reason always arrives: if the value cannot be rebuilt where the Exit is
-    received, `value` is None and `remote` is the `DecodeError`.
+    `RemoteError`), `"killed"`, or `"watchdog"` (it hung and was killed for it; `remote` says where).  The reason always arrives: if the
+    value cannot be rebuilt where the Exit is received, `value` is None and `remote` is the `DecodeError`.
     """
 
     __slots__ = ()
@@ -57,7 +57,7 @@ class Exit(tuple):  # type: ignore[type-arg]
 
     @property
     def remote(self) -> "RemoteError | None":
-        """What it raised, or why `value` cannot be rebuilt here; else None."""
+        """What it raised, where it was when the watchdog struck, or why `value` cannot be rebuilt here; else None."""
         return self[3]  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:

@@ -132,6 +132,6 @@ def _boot(modules: "tuple[Any, ...]") -> "ActorRef":
 
     prepare_process()
     ref, _ = _core.spawn_actor(
-        modules, "warm interpreter", False, False, _KIND, False, 0, 0, 1, _parent_here(), no_start(), None
+        modules, "warm interpreter", False, False, _KIND, False, 0, 0, 1, 0.0, _parent_here(), no_start(), None
     )
     return ref

@@ -61,7 +61,7 @@ _KINDS = {"interpreter": 0, "thread": 2}  # as spawn_actor wants it; 1 is csp.in
 _LIFE_OPTIONS = ("ready", "on_crash")  # what a life has to know itself
 _ON_CRASH = ("drop", "redeliver", "dead_letter")
 _OPTIONS = frozenset(
-    "isolation mailbox trap_stop ready start_timeout on_crash max_deliveries".split()
+    "isolation mailbox trap_stop ready start_timeout watchdog on_crash max_deliveries".split()
 )
 
 
@@ -92,6 +92,7 @@ if TYPE_CHECKING:
         trap_stop: bool = ...,
         ready: bool = ...,
         start_timeout: float | None = ...,
+        watchdog: float | None = ...,
     ) -> Callable[[Callable[P, R]], ActorFunction[P, R]]: ...
 
 
@@ -118,6 +119,9 @@ def actor(function: "Any" = None, /, **options: "Any") -> "Any":
       life, `max_deliveries` times in all, 3 by default, then a dead letter) or `"dead_letter"` (to `csp.dead_letters`).
     - `ready`: `spawn` waits until the actor calls `current_actor().ready()`.
     - `start_timeout`: how many seconds `spawn` waits for it to be up; then it is killed, and `ActorStartError` raised.
+    - `watchdog`: an actor that for so many seconds neither finishes a message nor waits in csp is killed, with reason `"watchdog"`; the
+      `Exit` has in `remote` where it was.  None, the default: it is left alone.  A function is one message for all its life; so are
+      `__init__` and each hook; the import of its module does not count.  A channel operation that need not wait is as good as a wait.
     """
     _check_options(options)
 
@@ -142,6 +146,7 @@ def _check_options(options: "dict[str, Any]") -> None:
     if options.get("isolation", "interpreter") not in _ISOLATIONS:
         raise ValueError(f"isolation must be one of {', '.join(_ISOLATIONS)}, not {options['isolation']!r}")
     _mailbox(options.get("mailbox", _MAILBOX))
+    _watchdog(options.get("watchdog"))
 
 
 def _mailbox(capacity: "Any") -> int:
@@ -153,6 +158,17 @@ def _mailbox(capacity: "Any") -> int:
     if capacity < 1:
         raise ValueError(f"mailbox must be at least 1, not {capacity}")
     return capacity
+
+
+def _watchdog(seconds: "Any") -> float:
+    """As the core wants it: 0.0 for none."""
+    if seconds is None:
+        return 0.0
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"watchdog must be a number of seconds or None, not {type(seconds).__name__}")
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"watchdog must be more than 0 and finite, not {seconds!r}")
+    return float(seconds)
 
 
 def _deliveries(options: "dict[str, Any]") -> int:
@@ -231,6 +247,7 @@ def start(
             keep,
             _deliveries(options),
             _mailbox(options.get("mailbox", _MAILBOX)),
+            _watchdog(options.get("watchdog")),
             _parent_here(),
             no_start(),
             warm,

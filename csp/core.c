@@ -187,7 +187,7 @@ static int execute(PyObject *module)
     PyMethodDef *const tables[] = {face_functions,       csp_channel_functions, csp_select_functions, csp_timer_functions,
                                    csp_codec_functions, 
                                    csp_interp_functions, csp_actor_functions, csp_call_functions, csp_exit_functions,
-                                   csp_warm_functions, csp_leak_functions};
+                                   csp_warm_functions, csp_leak_functions, csp_stack_functions};
     if (import_errors(state) < 0 || intern_names(state) < 0 || add_interpreter(state) < 0)
         return -1;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)

@@ -134,7 +134,7 @@ for _class in (Interpreter,):
 def create() -> Interpreter:
     """Make an interpreter with a GIL of its own.  Raises `ActorStartError` if there cannot be one."""
     actors.prepare_process()
-    ref, started = _core.spawn_actor(None, "interpreter", True, False, True, False, 0, 0, 64, actors._parent_here(), actors.no_start(), None)
+    ref, started = _core.spawn_actor(None, "interpreter", True, False, True, False, 0, 0, 64, 0.0, actors._parent_here(), actors.no_start(), None)
     actors.await_start(ref, started, None)
     id, _, _ = ref._look()
     if id < 0:

@@ -75,6 +75,7 @@ csp_actor *csp_actor_new(const csp_actor_spec *spec, csp_status *p_status)
     actor->serves = spec->serves;
     actor->keep = spec->keep;
     actor->max_deliveries = spec->max_deliveries;
+    actor->watchdog = spec->watchdog;
     actor->epoch = 1;
     actor->started_at = (double)csp_now() / 1e9;
     actor->activity = CSP_BUSY;
@@ -402,9 +403,24 @@ void csp_actor_done(csp_actor *actor)
     csp_lock_release(&actor->lock);
 }
 
-void csp_actor_ask_kill(csp_actor *actor)
+bool csp_actor_note_hung(csp_actor *actor, struct csp_owner *owner)
 {
     csp_lock_acquire(&actor->lock);
+    bool first = actor->owner == owner && actor->state != CSP_ACTOR_EXITED && !actor->kill_asked;
+    if (first)
+        actor->hung = actor->kill_asked = true;
+    csp_lock_release(&actor->lock);
+    return first;
+}
+
+/* `owner`: only if that life still runs; NULL: whichever does. */
+static void ask_kill(csp_actor *actor, struct csp_owner *owner)
+{
+    csp_lock_acquire(&actor->lock);
+    if (owner != NULL && actor->owner != owner) {
+        csp_lock_release(&actor->lock);
+        return;
+    }
     actor->kill_asked = true;
     struct csp_interp *interp = borrow_interp_locked(actor);
     csp_chan *doomed = doomed_inbox_locked(actor, true);
@@ -412,6 +428,9 @@ void csp_actor_ask_kill(csp_actor *actor)
     cancel_and_drop(interp, CSP_KILL_ASKED);
     close_doomed(doomed);
 }
+
+void csp_actor_ask_kill(csp_actor *actor) { ask_kill(actor, NULL); }
+void csp_actor_ask_kill_of(csp_actor *actor, struct csp_owner *owner) { ask_kill(actor, owner); }
 
 static uint32_t count_self_refs(csp_actor *actor, const csp_msg *exit)
 {
@@ -601,7 +620,7 @@ static void renew_locked(csp_actor *actor, csp_chan *stopping, csp_end *sender, 
     csp_msg_move(&out->exit, &actor->exit);
     actor->state = CSP_ACTOR_STARTING;
     actor->activity = CSP_BUSY;
-    actor->stop_asked = actor->kill_asked = actor->returned = actor->between = false;
+    actor->stop_asked = actor->kill_asked = actor->hung = actor->returned = actor->between = false;
     actor->epoch++;
     actor->started_at = (double)csp_now() / 1e9;
 }

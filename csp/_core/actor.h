@@ -43,6 +43,7 @@ typedef struct csp_actor {
     bool in_thread;            /* immutable: shares the interpreter of whoever spawned it */
     bool trap_stop;            /* immutable: a stop only fires `stopping` */
     bool serves;               /* immutable: a class, which answers calls */
+    csp_time watchdog;         /* immutable: how long it may show no sign of life; 0: for ever */
     uint32_t max_deliveries;   /* immutable: how often a message is handed out before it is a dead letter; 0: none ever is */
     uint32_t epoch;            /* guarded by lock: which life this is; the first is 1 */
     int keep;                  /* guarded by lock: csp_keep */
@@ -55,6 +56,7 @@ typedef struct csp_actor {
     int state;                 /* guarded by lock: csp_actor_state */
     int activity;              /* guarded by lock: csp_activity */
     bool stop_asked, kill_asked; /* guarded by lock */
+    bool hung;                 /* guarded by lock: it was the watchdog who asked for the kill, before anybody else */
     bool returned;             /* guarded by lock: the function came to its end, `value` of the Exit is its result */
     csp_end *inbox_sender, *inbox_receiver; /* guarded by lock, NULL once over; in-flight ends that keep the mailbox open in
                                   both directions while nobody holds a handle */
@@ -88,6 +90,7 @@ typedef struct {
     int keep;            /* csp_keep */
     unsigned max_deliveries; /* 0: what a crash leaves is dropped */
     size_t mailbox;      /* capacity of the inbox */
+    csp_time watchdog;   /* nanoseconds, or 0 */
     csp_actor *parent;   /* or NULL */
 } csp_actor_spec;
 
@@ -158,6 +161,13 @@ void csp_actor_done(csp_actor *actor);
 
 /* Ask it to die: all its waits end with CSP_KILLED.  (Killing its Python code is py_attach.c's.)  Idempotent. */
 void csp_actor_ask_kill(csp_actor *actor);
+
+/* The watchdog strikes: that life is to be killed for it (its waits are not broken off yet).  False: it has ended, or is being
+ * killed already. */
+bool csp_actor_note_hung(csp_actor *actor, struct csp_owner *owner);
+
+/* As csp_actor_ask_kill, unless another life than the owner's runs by now. */
+void csp_actor_ask_kill_of(csp_actor *actor, struct csp_owner *owner);
 
 /* Its life has ended: unless another may follow, free the name and close the mailbox; then keep `exit` (moved) and announce it
  * to the monitors.  `failed`: for CSP_KEEP_ON_FAILURE.  `owner` is the thread whose life it was: true gives the record's

@@ -1,6 +1,8 @@
 /* The record of an interpreter: its handles, leases and waits, and what its death does. */
 #include "interp.h"
 
+#include <stdio.h>
+
 #include "mem.h"
 #include "registry.h"
 
@@ -217,6 +219,8 @@ void csp_interp_leave_wait(csp_interp *interp, csp_waiter *waiter)
 {
     csp_lock_acquire(&interp->lock);
     if (waiter->parked) {
+        if (!waiter->ignores_stops)
+            csp_interp_progressed(interp);
         *(waiter->prev_parked != NULL ? &waiter->prev_parked->next_parked : &interp->parked) = waiter->next_parked;
         if (waiter->next_parked != NULL)
             waiter->next_parked->prev_parked = waiter->prev_parked;
@@ -224,6 +228,58 @@ void csp_interp_leave_wait(csp_interp *interp, csp_waiter *waiter)
         atomic_fetch_add_explicit(&csp_wait_moves, 1, memory_order_release);
     }
     csp_lock_release(&interp->lock);
+}
+
+void csp_interp_watch(csp_interp *interp)
+{
+    atomic_store_explicit(&interp->progress, csp_now(), memory_order_relaxed); /* see interp.h */
+    atomic_store_explicit(&interp->watched, true, memory_order_relaxed);
+}
+
+bool csp_interp_waits_now(csp_interp *interp)
+{
+    csp_lock_acquire(&interp->lock);
+    csp_waiter *waiter = interp->parked;
+    while (waiter != NULL && waiter->ignores_stops)
+        waiter = waiter->next_parked;
+    csp_lock_release(&interp->lock);
+    return waiter != NULL;
+}
+
+static void describe_case(const csp_case *c, const csp_chan *inbox, char *text, size_t size)
+{
+    const char *does = c->dir == CSP_RECV ? "receive from" : "send to", *name = c->chan->name;
+    if (c->chan == inbox)
+        snprintf(text, size, "%s its mailbox", does);
+    else
+        snprintf(text, size, "%s channel %llu%s%.60s%s", does, (unsigned long long)c->chan->id, name != NULL ? " '" : "",
+                 name != NULL ? name : "", name != NULL ? "'" : "");
+}
+
+bool csp_interp_describe_wait(csp_interp *interp, const csp_chan *inbox, char *text, size_t size, csp_time *p_since)
+{
+    csp_lock_acquire(&interp->lock);
+    csp_waiter *waiter = interp->parked;
+    while (waiter != NULL && waiter->ignores_stops)
+        waiter = waiter->next_parked;
+    const csp_case *only = NULL; /* what a listed waiter waits for does not change */
+    uint32_t enabled = 0;
+    for (uint32_t i = 0; waiter != NULL && i < waiter->ncases; i++) {
+        if (waiter->cases[i].chan == NULL)
+            continue;
+        only = &waiter->cases[i];
+        enabled++;
+    }
+    if (enabled == 1)
+        describe_case(only, inbox, text, size);
+    else if (enabled > 1)
+        snprintf(text, size, "select one of %u cases", (unsigned)enabled);
+    else
+        snprintf(text, size, "sleep");
+    if (waiter != NULL)
+        *p_since = waiter->since;
+    csp_lock_release(&interp->lock);
+    return waiter != NULL;
 }
 
 /* Claim every sleeping wait for `status`.  The waiters stay listed: a waiter leaves by itself, under the lock. */

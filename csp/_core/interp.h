@@ -34,6 +34,8 @@ typedef struct csp_interp {
                                     host's next wait and its handles are not the host's, so whoever counts it late is only silent */
     struct csp_interp *host;     /* immutable, counted: of the actor that is a thread of that interpreter; else NULL */
     bool had_guests;             /* guarded by lock: there are, or were, records whose host this is */
+    _Atomic bool watched;        /* it has a watchdog; relaxed: set before the code runs that it is about */
+    _Atomic int64_t progress;    /* csp_time of its last sign of life, while watched; relaxed: only the value counts */
     _Atomic bool has_exit_cause; /* set under lock; relaxed look outside it: saves the lock while the interpreter lives */
     bool dead;                   /* guarded by lock: no new handle, lease or wait may be entered */
     csp_end *ends;               /* guarded by lock: the handles that are not given up */
@@ -69,6 +71,25 @@ void csp_interp_cancel(csp_interp *interp, csp_cancel how);
 /* This thread serves the others of its interpreter (it drives a supervisor): a stop does not break off its waits, nor is the
  * stop consumed by it.  A kill does.  Process-wide in kind, one a thread. */
 extern _Thread_local bool csp_ignores_stops;
+
+/* Signs of life, for the watchdog: an operation that may wait begins, or a wait that slept is over.  Not by a thread that only
+ * serves the others. */
+static inline void csp_interp_progressed(csp_interp *interp)
+{
+    if (atomic_load_explicit(&interp->watched, memory_order_relaxed) && !csp_ignores_stops)
+        atomic_store_explicit(&interp->progress, csp_now(), memory_order_relaxed);
+}
+
+static inline csp_time csp_interp_progress(csp_interp *interp)
+{
+    return atomic_load_explicit(&interp->progress, memory_order_relaxed);
+}
+
+void csp_interp_watch(csp_interp *interp); /* signs of life are noted from now on; this is the first */
+bool csp_interp_waits_now(csp_interp *interp); /* a thread of it waits, but for those that only serve the others */
+
+/* What the newest such wait is for, in words, and when it began to sleep; false: none.  `inbox` (may be NULL) is called the mailbox. */
+bool csp_interp_describe_wait(csp_interp *interp, const csp_chan *inbox, char *text, size_t size, csp_time *p_since);
 
 /* What a wait about to begin must answer: CSP_OK, CSP_STOPPED (consumed by this call) or CSP_KILLED. */
 csp_status csp_interp_check(csp_interp *interp);

@@ -17,6 +17,7 @@
 
 /* The lock order, lowest first.  X(name) */
 #define CSP_LOCK_RANKS(X)                                                                           \
+    X(WATCH)    /* the list of watchdogs */                                                          \
     X(OWNER)    /* csp_owner: the guard of an interpreter that others enter */                      \
     X(ACTOR)    /* csp_actor: state, monitors */                                                    \
     X(INTERP)   /* csp_interp: handles, leases, parked waiters */                                   \

@@ -529,8 +529,9 @@ static PyObject *spawn_actor(PyObject *module, PyObject *args)
     PyObject *parent, *payload, *remote, *warm, *result = NULL;
     int unique, trap_stop, kind, serves;
     Py_ssize_t mailbox;
-    if (!PyArg_ParseTuple(args, "OsppipiInOOO:spawn_actor", &payload, &spec.name, &unique, &trap_stop, &kind,
-                          &serves, &spec.keep, &spec.max_deliveries, &mailbox, &parent, &remote, &warm))
+    double watchdog;
+    if (!PyArg_ParseTuple(args, "OsppipiIndOOO:spawn_actor", &payload, &spec.name, &unique, &trap_stop, &kind,
+                          &serves, &spec.keep, &spec.max_deliveries, &mailbox, &watchdog, &parent, &remote, &warm))
         return NULL;
     spec.unique = unique;
     spec.trap_stop = trap_stop;
@@ -538,6 +539,7 @@ static PyObject *spawn_actor(PyObject *module, PyObject *args)
     spec.in_thread = kind == 2;
     spec.warm = kind == 3;
     spec.serves = serves;
+    spec.watchdog = watchdog <= 0 ? 0 : watchdog < 9e9 ? (csp_time)(watchdog * 1e9) + 1 : CSP_NEVER;
     spec.mailbox = mailbox < 0 ? CSP_UNBOUNDED : (size_t)mailbox;
     spec.parent = parent == Py_None ? NULL : csp_ref_actor(parent);
     csp_msg msg = {.kind = CSP_MSG_EMPTY};
@@ -660,11 +662,11 @@ static PyObject *set_ref_type(PyObject *module, PyObject *type)
 
 PyMethodDef csp_actor_functions[] = {
     {"spawn_actor", spawn_actor, METH_VARARGS,
-     PyDoc_STR("spawn_actor(payload, name, unique, trap_stop, kind, serves, keep, max_deliveries, mailbox, parent, "
-               "remote, warm)\n-> (ref, started)\n\n"
+     PyDoc_STR("spawn_actor(payload, name, unique, trap_stop, kind, serves, keep, max_deliveries, mailbox, watchdog, "
+               "parent, remote, warm)\n-> (ref, started)\n\n"
                "Start a thread with an interpreter of its own.  `started` gets True, or the Exit of one that never came up,\n"
-               "which has `remote` if it could not say itself what was wrong.  mailbox < 0: unbounded.  keep: may another\n"
-               "life follow?  0 never, 1 after a failure, 2 always.  kind: 0 an actor, 1 an interpreter of csp.interpreters, 2 an\n"
+               "which has `remote` if it could not say itself what was wrong.  mailbox < 0: unbounded.  watchdog: seconds,\n"
+               "or 0.  keep: may another life follow?  0 never, 1 after a failure, 2 always.  kind: 0 an actor, 1 an interpreter of csp.interpreters, 2 an\n"
                "actor that is a thread of this interpreter, 3 a warm interpreter, which waits for an actor.  warm: None, or one that\n"
                "it is to have instead of a new one, if that is still free.")},
     {"restart_actor", restart_actor, METH_VARARGS,

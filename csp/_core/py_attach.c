@@ -43,6 +43,7 @@ void csp_guard_open(csp_owner *owner)
     csp_lock_acquire(&owner->lock);
     owner->interp = interp;
     owner->ident = PyThread_get_thread_ident();
+    owner->tstate = PyThreadState_Get();
     csp_lock_release(&owner->lock);
 }
 
@@ -50,6 +51,7 @@ void csp_guard_close(csp_owner *owner)
 {
     csp_lock_acquire(&owner->lock);
     owner->interp = NULL;
+    owner->tstate = NULL;
     uint32_t inside = owner->inside;
     unsigned long ident = owner->ident;
     csp_lock_release(&owner->lock);
@@ -96,10 +98,69 @@ static bool throw_once(csp_owner *owner, csp_throw what)
     return true;
 }
 
+/* --- the watchdog --- */
+
+/* What a kill by the watchdog says, unless that has been said. */
+static void keep_hung_exit(csp_owner *owner, const csp_stack *stack)
+{
+    csp_msg exit, old = {.kind = CSP_MSG_EMPTY};
+    if (!csp_hung_exit(owner->actor, stack, &exit))
+        return;
+    csp_lock_acquire(&owner->lock);
+    if (owner->killed_exit.kind != CSP_MSG_EMPTY) {
+        csp_msg_move(&old, &owner->killed_exit);
+        csp_msg_move(&owner->killed_exit, &exit);
+    }
+    csp_lock_release(&owner->lock);
+    csp_msg_clear(&old);
+    csp_msg_clear(&exit);
+}
+
+static void keep_stack(csp_owner *owner)
+{
+    csp_stack stack = {.nframes = 0};
+    if (csp_owner_stack(owner, &stack))
+        keep_hung_exit(owner, &stack);
+    csp_stack_clear(&stack);
+}
+
+static bool strike(void *self)
+{
+    csp_owner *owner = self;
+    if (!csp_actor_note_hung(owner->actor, owner))
+        return false;
+    keep_hung_exit(owner, NULL); /* in case its stack cannot be had */
+    csp_owner_throw(owner, CSP_THROW_HUNG);
+    return true;
+}
+
+static void give_up(void *self) { csp_owner_quarantine(self); }
+
+#define GRACE (1000000000LL) /* as that of ref.kill() */
+
+int csp_owner_watch(csp_owner *owner)
+{
+    if (owner->actor->watchdog == 0)
+        return 0;
+    owner->watch = (csp_watch){.interp = owner->record, .limit = owner->actor->watchdog, .grace = GRACE, .self = owner,
+                               .strike = strike, .give_up = give_up};
+    if (csp_watch_begin(&owner->watch))
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "no thread for the watchdog");
+    return -1;
+}
+
+/* --- service threads --- */
+
 static void *throw_main(void *arg)
 {
     throw_job *job = arg;
     csp_owner *owner = job->owner;
+    if (job->what == CSP_THROW_HUNG) {
+        keep_stack(owner);
+        csp_actor_ask_kill_of(owner->actor, owner); /* after the look, or its next wait would end it before */
+        job->what = CSP_THROW_KILLED;
+    }
     while (throw_once(owner, job->what) && job->what == CSP_THROW_KILLED) {
         uint32_t turn = atomic_load_explicit(&owner->turn, memory_order_acquire); /* before looking: no lost wake-up */
         csp_lock_acquire(&owner->lock);
@@ -122,8 +183,9 @@ static void *throw_main(void *arg)
 void csp_owner_throw(csp_owner *owner, csp_throw what)
 {
     csp_lock_acquire(&owner->lock);
-    bool needed = owner->interp != NULL && !(what == CSP_THROW_KILLED && owner->killing);
-    if (needed && what == CSP_THROW_KILLED)
+    bool kills = what != CSP_THROW_INTERRUPT;
+    bool needed = owner->interp != NULL && !(kills && owner->killing);
+    if (needed && kills)
         owner->killing = true;
     csp_lock_release(&owner->lock);
     throw_job *job = needed ? csp_raw_alloc(sizeof *job) : NULL;

@@ -57,20 +57,22 @@ static bool is_attached_to(PyInterpreterState *interp)
 }
 
 /* `with_interpreter`: nothing runs any more in the interpreter that it lives in, as far as we know. */
-static void give_up(csp_actor *actor, bool with_interpreter)
+static void give_up_life(csp_owner *owner, bool with_interpreter)
 {
-    csp_owner *owner = csp_actor_owner(actor);
-    if (owner == NULL)
-        return; /* it has ended */
+    csp_actor *actor = owner->actor;
     csp_msg exit, cause = {.kind = CSP_MSG_EMPTY};
-    csp_lock_acquire(&owner->lock);
-    csp_msg_move(&exit, &owner->killed_exit);
-    csp_lock_release(&owner->lock);
     csp_lock_acquire(&actor->lock);
-    csp_interp *record = actor->interp;
+    bool current = actor->owner == owner;
+    csp_interp *record = current ? actor->interp : NULL;
     if (record != NULL)
         csp_interp_incref(record);
     csp_lock_release(&actor->lock);
+    if (!current)
+        return; /* another life is not to suffer for it */
+    csp_watch_cancel(&owner->watch);
+    csp_lock_acquire(&owner->lock);
+    csp_msg_move(&exit, &owner->killed_exit);
+    csp_lock_release(&owner->lock);
     if (record != NULL) {
         csp_msg_clone(&cause, &exit);
         csp_interp_died(record, &cause, is_attached_to(owner->shared));
@@ -81,6 +83,14 @@ static void give_up(csp_actor *actor, bool with_interpreter)
     for_children(actor, false, with_interpreter ? give_up_with_host : kill_for_good);
     if (csp_actor_exited(actor, owner, &exit, true))
         csp_owner_decref(owner);
+}
+
+static void give_up(csp_actor *actor, bool with_interpreter)
+{
+    csp_owner *owner = csp_actor_owner(actor);
+    if (owner == NULL)
+        return; /* it has ended */
+    give_up_life(owner, with_interpreter);
     csp_owner_decref(owner);
 }
 
@@ -93,6 +103,7 @@ static void give_up_with_host(csp_actor *child)
 }
 
 void csp_actor_quarantine(csp_actor *actor) { give_up(actor, !actor->in_thread); }
+void csp_owner_quarantine(csp_owner *owner) { give_up_life(owner, !owner->actor->in_thread); }
 
 /* --- ending those that it spawned --- */
 

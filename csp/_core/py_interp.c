@@ -259,6 +259,7 @@ static void announce(csp_owner *owner)
 /* The same, and the thread, whose reference goes, is no longer its. */
 static void finish(csp_owner *owner)
 {
+    csp_owner_unlist(owner); /* one that is listed and not its actor's any more is a zombie */
     announce(owner);
     csp_actor_thread_gone(owner->actor, &owner->thread);
     csp_actor_unlist(owner->actor);
@@ -398,6 +399,7 @@ int csp_owner_start(csp_owner *owner, csp_actor *warm)
     csp_owner_incref(owner); /* the actor's */
     csp_owner_incref(owner); /* the thread's */
     set_owner(owner->actor, owner);
+    csp_owner_list(owner);
     if (warm != NULL && csp_warm_hand_over(warm, owner))
         return 0;
     if (owner->shared == NULL)
@@ -409,6 +411,7 @@ int csp_owner_start(csp_owner *owner, csp_actor *warm)
     int error = pthread_create(&thread, &attr, owner_main, owner);
     pthread_attr_destroy(&attr);
     if (error != 0) {
+        csp_owner_unlist(owner);
         if (owner->shared == NULL)
             csp_life_end();
         count_guest(owner, -1);
@@ -475,8 +478,9 @@ static PyObject *run_body(PyObject *module, PyObject *args)
     PyObject *result = NULL;
     if (kill_is_asked(owner->actor) || !is_current(owner)) /* before the gate was open, so nobody threw it */
         PyErr_SetNone(csp_state_of_module(module)->errors[CSP_E_Killed]);
-    else
+    else if (csp_owner_watch(owner) == 0)
         result = PyObject_Call(function, positional, named);
+    csp_watch_end(&owner->watch);
     PyObject *exception = result == NULL ? PyErr_GetRaisedException() : NULL;
     csp_guard_close(owner); /* from here on no kill strikes: what follows is ours */
     if (result != NULL)
@@ -491,7 +495,7 @@ static PyObject *boot_asked(PyObject *module, PyObject *unused)
         return NULL;
     csp_actor *actor = owner->actor;
     csp_lock_acquire(&actor->lock);
-    bool stop = actor->stop_asked, kill = actor->kill_asked || actor->owner != owner;
+    bool stop = actor->stop_asked, kill = actor->kill_asked || actor->owner != owner, hung = actor->hung && actor->owner == owner;
     csp_chan_info stopping = {.closed = false};
     if (!kill && actor->stopping != NULL)
         csp_chan_inspect(actor->stopping, &stopping);
@@ -499,7 +503,7 @@ static PyObject *boot_asked(PyObject *module, PyObject *unused)
     /* Relaxed: only this interpreter's own waits deliver a stop, and they are over or their outcome is known. */
     uint32_t cancel = atomic_load_explicit(&owner->record->cancel, memory_order_relaxed);
     bool noticed = actor->trap_stop || cancel >= CSP_STOP_DELIVERED || stopping.counts.received > 0;
-    return PyUnicode_FromString(kill ? "kill" : !stop ? "" : noticed ? "stop" : "unnoticed stop");
+    return PyUnicode_FromString(hung ? "watchdog" : kill ? "kill" : !stop ? "" : noticed ? "stop" : "unnoticed stop");
 }
 
 bool csp_take_stop(csp_owner *owner)
@@ -570,12 +574,29 @@ static PyObject *boot_exit(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* The Exit that the watchdog has made is the one. */
+static PyObject *boot_hung(PyObject *module, PyObject *unused)
+{
+    csp_owner *owner = csp_owner_or_raise();
+    if (owner == NULL)
+        return NULL;
+    csp_msg cause = {.kind = CSP_MSG_EMPTY};
+    csp_msg_clear(&owner->exit);
+    csp_lock_acquire(&owner->lock);
+    csp_msg_move(&owner->exit, &owner->killed_exit); /* empty if it was quarantined: then all has been said */
+    csp_lock_release(&owner->lock);
+    if (csp_msg_clone(&cause, &owner->exit))
+        csp_interp_set_exit_cause(owner->record, &cause);
+    owner->failed = true;
+    Py_RETURN_NONE;
+}
+
 PyMethodDef csp_interp_functions[] = {
     {"boot_ref", boot_ref, METH_NOARGS, PyDoc_STR("The ActorRef of the actor whose interpreter this is.")},
     {"boot_payload", boot_payload, METH_NOARGS, PyDoc_STR("What to run; once.")},
     {"boot_alive", boot_alive, METH_NOARGS, PyDoc_STR("The actor is up: spawn returns.")},
     {"boot_idle", boot_idle, METH_NOARGS, PyDoc_STR("The run of this interpreter is over: it may be run again.")},
-    {"boot_asked", boot_asked, METH_NOARGS, PyDoc_STR("'kill', 'stop', 'unnoticed stop' or '': what has been asked of this actor.")},
+    {"boot_asked", boot_asked, METH_NOARGS, PyDoc_STR("'watchdog', 'kill', 'stop', 'unnoticed stop' or '': what has been asked of this actor.")},
     {"take_stop", take_stop, METH_NOARGS,
      PyDoc_STR("Was a stop or kill asked?  The stop is delivered by that: channel operations work afterwards.")},
     {"await_message", await_message, METH_O,
@@ -585,6 +606,7 @@ PyMethodDef csp_interp_functions[] = {
     {"interpreter_id", interpreter_id, METH_NOARGS, PyDoc_STR("CPython's number of this interpreter.")},
     {"boot_exit", boot_exit, METH_VARARGS,
      PyDoc_STR("boot_exit(exit, returned, failed)\n\nKeep the Exit, to be announced once the interpreter has ended.")},
+    {"boot_hung", boot_hung, METH_NOARGS, PyDoc_STR("As boot_exit, with the Exit that the watchdog has made.")},
     {"run_body", run_body, METH_VARARGS,
      PyDoc_STR("run_body(function, args, kwargs) -> (True, result) or (False, exception)\n\nCall it; while it runs, and only "
                "then, a kill may strike.")},

@@ -12,7 +12,9 @@
 #include <time.h>
 
 #include "actor.h"
+#include "stack.h"
 #include "state.h"
+#include "watchdog.h"
 
 typedef struct csp_owner {
     _Atomic uint32_t refs;   /* acquire-release in decref */
@@ -32,11 +34,16 @@ typedef struct csp_owner {
     csp_interp *record;      /* owner's thread only; counted; NULL until csp is loaded */
     csp_state *state;        /* owner's thread, and others inside the guard: the module of its interpreter */
     csp_lock lock;           /* rank OWNER */
-    csp_msg killed_exit;     /* guarded by lock: the Exit for a kill that ends in quarantine */
+    csp_msg killed_exit;     /* guarded by lock: the Exit for a kill that ends in quarantine, and for one by the watchdog */
     PyInterpreterState *interp; /* guarded by lock: NULL unless other threads may enter */
+    PyThreadState *tstate;   /* guarded by lock: the thread's own, while interp is set */
     unsigned long ident;     /* guarded by lock: the thread for PyThreadState_SetAsyncExc, while interp is set */
     uint32_t inside;         /* guarded by lock: threads in the guard */
     bool killing;            /* guarded by lock: a service thread is at work */
+    uint32_t askers;         /* guarded by lock: threads that want its stack */
+    csp_time asked_at;       /* guarded by lock: since when there are any */
+    csp_watch watch;         /* its fields name their guards; begun and ended in the owner's thread */
+    struct csp_owner *next, *prev; /* guarded by the list's lock: py_stacks.c */
     _Atomic uint32_t turn;   /* futex word, + 1 when `inside` falls to 0 and when the gate closes; release / acquire in waits */
 } csp_owner;
 
@@ -67,7 +74,7 @@ double csp_actor_cpu_seconds(csp_actor *actor);
 uint32_t csp_count_other_threads(void);
 
 /* --- py_attach.c --- */
-typedef enum { CSP_THROW_KILLED, CSP_THROW_INTERRUPT } csp_throw;
+typedef enum { CSP_THROW_KILLED, CSP_THROW_INTERRUPT, CSP_THROW_HUNG } csp_throw;
 
 bool csp_guard_enter(csp_owner *owner, PyInterpreterState **p_interp, unsigned long *p_ident); /* false: gone */
 void csp_guard_leave(csp_owner *owner);
@@ -75,9 +82,20 @@ void csp_guard_leave(csp_owner *owner);
 void csp_guard_open(csp_owner *owner);
 void csp_guard_close(csp_owner *owner);
 
-/* Raise in the code that the owner runs now: Killed, again and again until it ends, or KeyboardInterrupt, once.
+/* Raise in the code that the owner runs now: Killed, again and again until it ends (HUNG: its stack goes into its Exit before),
+ * or KeyboardInterrupt, once.
  * Returns at once; a service thread does it. */
 void csp_owner_throw(csp_owner *owner, csp_throw what);
+
+/* The watchdog of what the owner is about to run, if the actor has one.  -1 with an exception set. */
+int csp_owner_watch(csp_owner *owner);
+
+/* --- py_stacks.c --- */
+void csp_owner_list(csp_owner *owner);
+void csp_owner_unlist(csp_owner *owner);
+
+/* The Python stack of its thread, by a service thread.  False: it runs no code of its actor now.  Waits for the interpreter's lock. */
+bool csp_owner_stack(csp_owner *owner, csp_stack *stack);
 
 /* --- py_warm.c --- */
 
@@ -97,6 +115,7 @@ void csp_actor_kill(csp_actor *actor);
 
 /* Give the actor up: its handles go dead, its name is free, its end ("killed") is announced; its thread goes on. */
 void csp_actor_quarantine(csp_actor *actor);
+void csp_owner_quarantine(csp_owner *owner); /* only if its life still runs */
 
 /* End all actors that `parent` spawned (NULL: main): stop until `stop_by`, then kill until `kill_by`.  Attached; signals are
  * seen if this is the main thread.  How many are left. */

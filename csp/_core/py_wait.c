@@ -157,7 +157,7 @@ char *csp_take_deadlock_text(void)
     return text;
 }
 
-static bool is_of_csp(PyFrameObject *frame)
+bool csp_frame_is_ours(PyFrameObject *frame)
 {
     PyObject *globals = PyFrame_GetGlobals(frame);
     PyObject *name = PyDict_GetItemString(globals, "__name__"); /* borrowed */
@@ -173,7 +173,7 @@ static void place_here(char *text, size_t size)
 {
     PyFrameObject *frame = (PyFrameObject *)Py_XNewRef(PyEval_GetFrame());
     snprintf(text, size, "an unknown place");
-    while (frame != NULL && is_of_csp(frame)) {
+    while (frame != NULL && csp_frame_is_ours(frame)) {
         PyFrameObject *outer = PyFrame_GetBack(frame);
         Py_DECREF(frame);
         frame = outer;

@@ -18,6 +18,7 @@ static inline csp_status csp_may_begin(csp_state *state)
 {
     /* Relaxed: csp_interp_check looks again under the lock; a stop that comes a moment later finds the waiter. */
     csp_interp *interp = csp_record_here(state);
+    csp_interp_progressed(interp);
     if (atomic_load_explicit(&interp->cancel, memory_order_relaxed) == CSP_RUNNING)
         return CSP_OK;
     return csp_interp_check(interp);
@@ -59,6 +60,9 @@ static inline void csp_op_init(csp_op *op, csp_handle *handle, csp_dir dir) { cs
 
 /* CSP_OK, or why not; with CSP_POLL, CSP_TIMEOUT if it would have to wait.  A value that was not sent is still in c.msg. */
 csp_status csp_op_run(csp_state *state, csp_op *op, csp_time deadline);
+
+/* Is the frame's code a part of csp?  Attached to its interpreter; no exception is set or lost. */
+bool csp_frame_is_ours(PyFrameObject *frame);
 
 /* Give a received value back to the head of its channel, so that nothing was taken.  The exception that is set stays. */
 void csp_put_back(csp_chan *chan, csp_msg *msg);

@@ -119,6 +119,7 @@ int csp_add_verb_type(PyObject *module, csp_state *state);    /* py_ask.c */
 
 /* Method tables of rooms that only add functions to the module. */
 extern PyMethodDef csp_channel_functions[], csp_select_functions[], csp_timer_functions[], csp_interp_functions[], csp_actor_functions[], csp_call_functions[], csp_exit_functions[], csp_warm_functions[], csp_leak_functions[],
+    csp_stack_functions[],
     csp_codec_functions[];
 
 #endif
