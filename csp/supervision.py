@@ -49,7 +49,7 @@ from csp._specs import (
     is_number,
 )
 from csp._tree import Node, Tree, info, running
-from csp.errors import EndOfChannel, SupervisorError, Timeout
+from csp.errors import EndOfChannel, Killed, SupervisorError, Timeout
 
 if TYPE_CHECKING:
     from csp._machine import Machine
@@ -201,8 +201,11 @@ class Supervisor:
         assert tree is not None
         try:
             self._await_start(reply, tree)
-        except BaseException:
+        except Killed:
             tree.command("kill")
+            raise
+        except BaseException:  # say, Ctrl-C, or a stop of the actor that starts it: what has started is stopped in order
+            tree.command("stop")
             raise
 
     def _begin(self) -> "_core.RecvChannel[tuple[bool, Any]]":

@@ -82,3 +82,30 @@ class Counter:
 def fails_late() -> None:
     csp.sleep(0.001)
     raise ValueError("late")
+
+
+def has_a_tree(log: SendChannel[Any], how: str = "waits", isolation: Any = None) -> str:
+    """An actor that supervises two others, and ends in one way or another."""
+    children = [csp.ChildSpec(by_mail, args=(log,), id=id, name=f"of {current_actor().name}: {id}", isolation=isolation) for id in "xy"]
+    tree = csp.Supervisor(children)
+    tree.start()
+    if how == "waits":
+        csp.never().recv()
+    elif how == "inbox":
+        current_actor().inbox.recv()
+    elif how == "spins":
+        while True:
+            pass
+    elif how == "raises":
+        current_actor().inbox.recv()
+        raise ValueError("with a tree")
+    return "with a tree"
+
+
+def in_c_once(log: SendChannel[Any], n: int) -> None:
+    """Its first life sits in C code, the others wait."""
+    epoch = current_actor().ref.epoch
+    log.send(("up", current_actor().name, epoch))
+    if epoch == 1:
+        sum(range(n))
+    csp.never().recv()
