@@ -107,3 +107,14 @@ def relay(jobs: Any, done: Any) -> None:
                 done.send(value)
         except csp.EndOfChannel:
             return
+
+
+def take_on_loan(jobs: Any, kept: Any, to_the_end: bool = False) -> None:
+    """Write down each value while it is on loan, then take it for good; for a while, or until there are no more."""
+    deadline = time.monotonic() + 0.01
+    while to_the_end or time.monotonic() < deadline:
+        try:
+            with jobs.lease(0) as value:
+                kept.send(value)
+        except csp.Timeout:
+            return

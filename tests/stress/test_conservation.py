@@ -1,5 +1,6 @@
 """Under random timeouts, selects, leases and closes, no value is lost, none arrives twice, and a sender's order is kept."""
 
+import math
 import random
 import threading
 from collections import Counter
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 import csp
-from tests.stress.crew import Log, exchange_much, receive_much, relay, send_much
+from csp.testing import wait_until
+from tests.stress.crew import Log, exchange_much, receive_much, relay, send_much, take_on_loan
 
 SECONDS = 0.5  # that the senders of one test work
 
@@ -188,10 +190,11 @@ def test_selects_that_offer_and_take_never_deadlock(placement: str, seed: int) -
     assert sum(sent.values()) > 50 and watch.waited > 5, f"{sum(sent.values())} exchanged: no stress"
 
 
-def test_killed_actors_hand_back_what_was_on_loan(seed: int) -> None:
+@pytest.mark.parametrize("isolation", ["interpreter", "thread"])
+def test_killed_actors_hand_back_what_was_on_loan(isolation: str, seed: int) -> None:
     """Actors that are killed in the middle of leases: every value is passed on at least once, more often only for a kill."""
     dice, jobs, done = random.Random(seed), csp.Channel(8), csp.Channel()
-    actors = [csp.spawn(relay, jobs.receiver, done.sender) for _ in range(2)]
+    actors = [csp.spawn(relay, jobs.receiver, done.sender, isolation=isolation) for _ in range(2)]
     count, kills, got = 400, 8, []
 
     def collect() -> None:
@@ -201,7 +204,7 @@ def test_killed_actors_hand_back_what_was_on_loan(seed: int) -> None:
         for _ in range(kills):
             csp.sleep(dice.uniform(0.0, 0.01))
             victim = actors.pop(0)
-            actors.append(csp.spawn(relay, jobs.receiver, done.sender))
+            actors.append(csp.spawn(relay, jobs.receiver, done.sender, isolation=isolation))
             assert victim.kill().reason == "killed"
 
     threads = [threading.Thread(target=collect, daemon=True), threading.Thread(target=kill, daemon=True)]
@@ -221,3 +224,24 @@ def test_killed_actors_hand_back_what_was_on_loan(seed: int) -> None:
     assert set(counts) == set(range(value)), note(seed)
     assert len(got) <= value + kills, note(seed)
     assert jobs.statistics().discarded == 0
+
+
+@pytest.mark.parametrize("isolation", ["interpreter", "thread"])
+def test_quarantined_actors_hand_back_what_was_on_loan(isolation: str, seed: int) -> None:
+    """Actors that are given up in the middle of leases, over and over: what each had on loan comes back, and nothing else."""
+    dice, jobs, kept = random.Random(seed), csp.Channel(math.inf), csp.Channel(math.inf)
+    count, rounds = 2000, 30
+    jobs.send_many(range(count))
+    given_up = []
+    for _ in range(rounds):
+        actor = csp.spawn(take_on_loan, jobs.receiver, kept.sender, isolation=isolation)
+        csp.sleep(dice.uniform(0.0, 0.002))
+        actor._quarantine()  # without the second's grace of a kill
+        assert actor.join(10).reason in ("killed", "normal"), note(seed)
+        given_up.append(actor)
+    csp.spawn(take_on_loan, jobs.receiver, kept.sender, True, isolation=isolation).join(30)
+    got = Counter(kept.recv_many(count))
+    assert all(got[value] for value in range(count)), note(seed)
+    assert sum(got.values()) <= count + rounds, note(seed)
+    wait_until(lambda: csp.debug.zombies() == [], 20)
+    del given_up
