@@ -96,6 +96,7 @@ static int add_interpreter(csp_state *state)
         PyErr_NoMemory();
         return -1;
     }
+    state->interp->has_module = true;
     return 0;
 }
 
@@ -249,6 +250,7 @@ static void free_state(void *module)
     csp_drop_idle_reply(state);
     if (state->interp != NULL) {
         csp_interp_died(state->interp, NULL, true); /* once more, in case no atexit ran */
+        state->interp->has_module = false;
         csp_interp_decref(state->interp);
         state->interp = NULL;
     }

@@ -37,6 +37,7 @@ typedef struct csp_interp {
     _Atomic bool watched;        /* it has a watchdog; relaxed: set before the code runs that it is about */
     _Atomic int64_t progress;    /* csp_time of its last sign of life, while watched; relaxed: only the value counts */
     _Atomic bool has_exit_cause; /* set under lock; relaxed look outside it: saves the lock while the interpreter lives */
+    bool has_module;             /* interpreter's thread only: the state of the C module in it has a reference on this record */
     bool dead;                   /* guarded by lock: no new handle, lease or wait may be entered */
     csp_end *ends;               /* guarded by lock: the handles that are not given up */
     csp_end *given_up;           /* guarded by lock: closed by the death of the interpreter, not freed yet */

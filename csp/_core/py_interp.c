@@ -342,6 +342,8 @@ static csp_owner *live_in_own_interpreter(csp_owner *owner)
     if (owner->record != NULL) {
         csp_interp_died(owner->record, NULL, false); /* once more, in case no atexit ran */
         csp_interp_reap(owner->record);
+        if (owner->record->has_module) /* it was leaked, as by an object that was: nobody else drops its reference */
+            csp_interp_decref(owner->record);
         csp_interp_decref(owner->record);
     }
     csp_life_end();

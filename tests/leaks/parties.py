@@ -28,3 +28,24 @@ def waits(ch: Any, told: Any) -> None:
     lease = ch.lease(5)
     lease.__enter__()
     csp.Channel().recv()
+
+
+def leak(what: Any) -> None:
+    """As an extension with a wrong count does."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(what))
+
+
+def leaks(ch: Any, told: Any) -> None:
+    """Leak handles, here and in a thread actor of this interpreter."""
+    leak(ch.clone())
+    csp.spawn(leaks_handles_and_a_lease, ch, told, isolation="thread").result(20)
+
+
+def leaks_handles_and_a_lease(ch: Any, told: Any) -> None:
+    told.send("value")
+    lease = ch.lease(0)
+    lease.__enter__()
+    leak(ch)
+    leak(lease)

@@ -260,19 +260,49 @@ def run_actors(program: str) -> None:
     run(SPAWN + textwrap.dedent(program))  # apart: an indented program would belong to the `if`
 
 
-def test_actors_leave_no_counts() -> None:
+@pytest.mark.parametrize("isolation", ["interpreter", "thread"])
+def test_actors_leave_no_counts(isolation: str) -> None:
     """Actors that return, fail, are stopped or killed, with channels, leases and values of theirs: all counts return."""
     run_actors(
         """
     def body():
         ch, told = Channel(9), Channel(9)
         ch.send_many([["x" * 300, told], 2, 3])
-        refs = [csp.spawn(getattr(parties, name), ch, told) for name in ("returns", "fails", "waits")]
+        refs = [csp.spawn(getattr(parties, name), ch, told, isolation=ISOLATION) for name in ("returns", "fails", "waits")]
         for ref, end in zip(refs, ("join", "join", "kill")):
             getattr(ref, end)()
         ref.exited, ref.statistics() if hasattr(ref, "statistics") else None
 
     measure(body, 10, growth=1 << 30)
+    """.replace("ISOLATION", repr(isolation))
+    )
+
+
+def test_handles_that_objects_of_an_interpreter_leak_are_freed_with_it() -> None:
+    """Of the actor whose interpreter it is, and of one that was a thread of it, which ended before."""
+    run_actors(
+        """
+    def body():
+        ch = Channel(9)
+        ref = csp.spawn(parties.leaks, ch, ch)
+        assert ref.join(30).reason == "normal"
+        assert (ch.statistics().senders, ch.statistics().receivers) == (1, 1)
+
+    measure(body, 5, growth=1 << 30)
+    """
+    )
+
+
+def test_memory_is_flat_over_1000_actors_that_are_threads() -> None:
+    """1000 actors, one after the other, as threads of one interpreter, grow the process by less than 2 MiB."""
+    run_actors(
+        """
+    def body():
+        ch = Channel(9)
+        ref = csp.spawn(parties.returns, ch, ch, isolation="thread")
+        assert ref.join(30).reason == "normal"
+
+    measure(body, 1000)
     """
     )
 

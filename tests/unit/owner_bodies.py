@@ -159,3 +159,37 @@ def ask_and_keep(ref: Any, gate: Any, up: Any) -> None:
     keep(ref.ask.where(), ref.call.where())
     up.send("up")
     wait(gate)
+
+
+def stuck(fd: int, up: Any) -> None:
+    up.send("up")
+    read_to_the_end(fd)
+
+
+def fork_with_a_lease(jobs: Any, up: Any) -> None:
+    """What the child of a fork in the middle of a lease finds: its exit status."""
+    import warnings
+
+    warnings.simplefilter("ignore")  # Python warns of any fork with threads
+    with jobs.lease():
+        pid = os.fork()
+        if pid == 0:
+            os._exit(tried_in_child(jobs))
+        up.send(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+def tried_in_child(jobs: Any) -> int:
+    try:
+        jobs.recv(0)
+        return 1
+    except csp.ForkedError:
+        pass
+    channel = csp.Channel(1)
+    channel.send("works")
+    return 0 if channel.recv(0) == "works" else 2
+
+
+def send_late(sender: Any) -> None:
+    """After the main thread's wait has been looked at; through its own handle, or the one of the module."""
+    csp.sleep(2.0)
+    (KEPT[0] if sender is None else sender).send("late")

@@ -154,6 +154,20 @@ def test_bare_script_with_a_zombie_exits_70_and_names_it():
     assert err.count("\n") == 1
 
 
+def test_zombie_that_is_a_thread_of_the_program_is_no_different():
+    """Given up, with its handles; the process still ends, with 70."""
+    source = """
+    from tests.unit import owner_bodies
+    reader, writer = os.pipe()
+    csp.spawn(owner_bodies.stuck, reader, up.sender, name='stuck one', isolation='thread')
+    print(up.recv())
+    """
+    status, out, err = run_script(source)
+    assert (status, out) == (70, "up\n")
+    assert "stuck one" in err
+    assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("main", "expected"),
     [("lambda: None", 0), ("lambda: sys.exit(4)", 4), ("lambda: sys.exit('words')", 1), ("lambda: 1 / 0", 1)],

@@ -282,6 +282,29 @@ def test_reply_that_it_waits_for_is_its_own():
     counter.stop()
 
 
+def test_child_of_a_fork_in_the_actor_gives_nothing_up():
+    """The handles and the lease are the parent's: the child gets ForkedError, and what it makes itself works."""
+    jobs, up = csp.Channel(2), csp.Channel(1)
+    jobs.send_many(["first", "second"])
+    ref = csp.spawn(bodies.fork_with_a_lease, jobs.receiver, up.sender, isolation="thread")
+    assert up.recv(20) == 0
+    assert ref.join(10).reason == "normal"
+    assert jobs.recv(0) == "second"
+
+
+@pytest.mark.parametrize("through", ["its own handle", "the module's"])
+def test_what_a_thread_actor_may_still_send_is_no_deadlock(through):
+    """Whoever holds the handle that it will use, the main thread's wait for it goes on."""
+    sender, receiver = csp.channel()
+    shared = through == "the module's"
+    csp.spawn(bodies.send_late, None if shared else sender, isolation="thread")
+    if shared:
+        bodies.keep(sender)
+    else:
+        sender.close()
+    assert receiver.recv() == "late"
+
+
 # --- actors in actors ---
 
 
