@@ -273,12 +273,16 @@ static void end_drop(csp_end *end, bool forget_objects)
         return; /* its locks may be held by threads that do not exist here: leak it */
     if (end->interp != NULL)
         csp_interp_remove_end(end->interp, end);
-    csp_effects fx;
-    csp_effects_init(&fx);
-    csp_end_close(end, &fx);
-    if (forget_objects && end->chan->local)
-        csp_effects_forget(&fx);
-    csp_effects_run(&fx);
+    /* Relaxed: whoever closes a sender sets this and takes it out of the count in one step, under the lock.  Nothing is left to do
+     * then, and the channel's line may be another core's by now. */
+    if (end->dir != CSP_SEND || !atomic_load_explicit(&end->closed, memory_order_relaxed)) {
+        csp_effects fx;
+        csp_effects_init(&fx);
+        csp_end_close(end, &fx);
+        if (forget_objects && end->chan->local)
+            csp_effects_forget(&fx);
+        csp_effects_run(&fx);
+    }
     csp_end_decref(end);
 }
 

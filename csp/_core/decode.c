@@ -487,6 +487,7 @@ static PyObject *get_scalar(decoder *d, csp_tag tag)
     case TAG_LETTER: return get_letter(d);
     case TAG_APART: return get_apart(d);
     case TAG_MISSED: return get_missed(d);
+    case TAG_NAME: return get_key(d); /* the same object each time is what Python's caches of attributes go by */
     default:
         if (tag >= TAG_SMALL)
             return PyLong_FromLong((long)tag - TAG_SMALL);

@@ -573,7 +573,10 @@ int csp_encode_request(csp_state *state, const csp_request *request, csp_msg *ms
     put_byte(&e, TAG_RECORD); /* on the C stack there is room for this */
     put_byte(&e, CSP_REQUEST);
     put_size(&e, 4);
+    size_t method = e.length;
     outcome r = write_text(&e, request->method);
+    if (r == WRITTEN && e.data[method] == TAG_ASCII)
+        e.data[method] = TAG_NAME;
     if (r == WRITTEN)
         r = reserve(&e, TAG_ROOM) ? write_arguments(&e, request) : no_memory();
     if (r == WRITTEN)

@@ -13,6 +13,8 @@
 typedef struct {
     PyObject_HEAD
     csp_actor *actor;   /* counted; never NULL once constructed */
+    uint64_t id;        /* the actor's; and whether it serves: a caller that looked there would take the line that the actor writes */
+    bool serves;
     csp_state *state;   /* of this interpreter's module, which the type keeps alive */
     PyObject *sender;   /* a SendChannel on the inbox, made on first need, or NULL */
     PyObject *weakrefs;
@@ -35,11 +37,15 @@ PyObject *csp_ref_new(csp_state *state, csp_actor *actor)
         return NULL;
     csp_actor_incref(actor);
     self->actor = actor;
+    self->id = actor->id;
+    self->serves = actor->serves;
     self->state = state;
     return (PyObject *)self;
 }
 
 csp_actor *csp_ref_actor(PyObject *ref) { return ((actor_object *)ref)->actor; }
+uint64_t csp_ref_id(PyObject *ref) { return ((actor_object *)ref)->id; }
+bool csp_ref_serves(PyObject *ref) { return ((actor_object *)ref)->serves; }
 csp_state *csp_ref_state(PyObject *ref) { return ((actor_object *)ref)->state; }
 
 static bool is_forked(csp_actor *actor)
@@ -330,14 +336,7 @@ static PyMethodDef actor_methods[] = {
 };
 
 static PyGetSetDef actor_getset[] = {
-    {"call", csp_verb_call, NULL,
-     PyDoc_STR("Ask and wait for the reply: `ref.call.method(...)`, `ref.call(timeout=2).method(...)`.\n\n"
-               "An exception in the method reaches the caller as `ActorFailed`, and the actor goes on.  `ActorDied` if it ends\n"
-               "before it answers; `Timeout`: the request may have run; `DeadlockError` in the actor itself.")},
-    {"ask", csp_verb_ask, NULL, PyDoc_STR("Ask and get a `Reply` for later: `ref.ask.method(...)`.")},
-    {"cast", csp_verb_cast, NULL,
-     PyDoc_STR("Fire and forget: `ref.cast.method(...)`; blocks only while the mailbox is full (`cast(timeout=...)`).\n\n"
-               "An exception in the method ends the actor as `\"failed\"`.")},
+    CSP_VERB_GETTERS
     {"name", (getter)actor_name, NULL, PyDoc_STR("Its registered name.")},
     {"id", (getter)actor_id, NULL, PyDoc_STR("A number that no other actor of this process ever has.")},
     {"epoch", (getter)actor_epoch, NULL, PyDoc_STR("Which life of it this is, from 1; a supervisor's restart adds one.")},

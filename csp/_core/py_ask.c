@@ -26,6 +26,8 @@ typedef struct {
     uint8_t kind;       /* verb_kind */
 } verb_object;
 
+static const char *name_of(verb_object *self) { return csp_ref_actor(self->ref)->name; }
+
 /* --- reply channels --- */
 
 static csp_end *new_reply(csp_state *state)
@@ -127,7 +129,6 @@ static int post(verb_object *self, csp_msg *msg, csp_time deadline)
 {
     csp_state *state = self->state;
     PyObject *sender = csp_ref_sender(self->ref);
-    const char *name = csp_ref_actor(self->ref)->name;
     csp_op op;
     if (sender == NULL) {
         csp_msg_clear(msg);
@@ -141,9 +142,9 @@ static int post(verb_object *self, csp_msg *msg, csp_time deadline)
         PyObject *exception = PyErr_GetRaisedException();
         csp_msg_clear(&op.c.msg);
         if (status == CSP_BROKEN)
-            csp_raise_format(state, CSP_E_ActorDied, "%s takes no more messages: it has ended, or is ending", name);
+            csp_raise_format(state, CSP_E_ActorDied, "%s takes no more messages: it has ended, or is ending", name_of(self));
         else if (status == CSP_TIMEOUT)
-            csp_raise_format(state, CSP_E_Timeout, "%s: no room in the mailbox within %S s; %U was not asked", name, self->timeout, self->method);
+            csp_raise_format(state, CSP_E_Timeout, "%s: no room in the mailbox within %S s; %U was not asked", name_of(self), self->timeout, self->method);
         if (PyErr_Occurred())
             Py_DECREF(exception);
         else
@@ -157,9 +158,8 @@ static int post(verb_object *self, csp_msg *msg, csp_time deadline)
 static csp_end *ask(verb_object *self, csp_request *request, csp_time deadline)
 {
     csp_state *state = self->state;
-    csp_actor *actor = csp_ref_actor(self->ref);
-    if (csp_record_here(state)->actor_id == actor->id) { /* set before it runs code */
-        csp_raise_format(state, CSP_E_DeadlockError, "%s.%U: an actor cannot wait for its own answer", actor->name, self->method);
+    if (csp_record_here(state)->actor_id == csp_ref_id(self->ref)) { /* set before it runs code */
+        csp_raise_format(state, CSP_E_DeadlockError, "%s.%U: an actor cannot wait for its own answer", name_of(self), self->method);
         return NULL;
     }
     csp_end *reply = open_reply(state);
@@ -191,7 +191,7 @@ static PyObject *no_answer(verb_object *self, csp_status status, csp_chan *chan)
     csp_state *state = self->state;
     if (status == CSP_TIMEOUT)
         return csp_raise_format(state, CSP_E_Timeout, "%s.%U did not answer within %S s; it may have run",
-                                csp_ref_actor(self->ref)->name, self->method, self->timeout);
+                                name_of(self), self->method, self->timeout);
     csp_raise(state, status, CSP_RECV, chan, NULL, -1);
     if (status != CSP_END || !PyErr_ExceptionMatches(state->errors[CSP_E_EndOfChannel]))
         return NULL;
@@ -362,10 +362,9 @@ static PyType_Spec verb_spec = {
 
 static PyObject *verb_of(PyObject *ref, verb_kind kind)
 {
-    csp_actor *actor = csp_ref_actor(ref);
     csp_state *state = csp_ref_state(ref);
-    if (!actor->serves)
-        return PyErr_Format(PyExc_TypeError, "%s is a function: it takes send(), only class actors answer calls", actor->name);
+    if (!csp_ref_serves(ref))
+        return PyErr_Format(PyExc_TypeError, "%s is a function: it takes send(), only class actors answer calls", csp_ref_actor(ref)->name);
     return verb_new(state, kind, ref, NULL, NULL);
 }
 

@@ -89,6 +89,9 @@ PyObject *csp_ref_new(csp_state *state, struct csp_actor *actor);
 /* The actor behind an ActorRef, borrowed. */
 struct csp_actor *csp_ref_actor(PyObject *ref);
 csp_state *csp_ref_state(PyObject *ref);
+/* Of its actor, without a look there. */
+uint64_t csp_ref_id(PyObject *ref);
+bool csp_ref_serves(PyObject *ref);
 /* The sending side of its inbox, new reference; NULL with ActorDied or ForkedError set. */
 PyObject *csp_ref_sender(PyObject *ref);
 
