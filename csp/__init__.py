@@ -68,6 +68,7 @@ _LAZY = {
     "Started": "supervision",
     "Supervisor": "supervision",
     "actor": "actors",
+    "aselect": "_awaiting",
     "current_actor": "actors",
     "run": "actors",
     "spawn": "actors",
@@ -118,6 +119,7 @@ __all__ = [
     "WouldBlock",
     "actor",
     "after",
+    "aselect",
     "channel",
     "current_actor",
     "dead_letters",
@@ -138,6 +140,7 @@ __all__ = [
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from csp import debug, errors, interpreters, testing
+    from csp._awaiting import aselect
     from csp._calls import DeadLetter, Reply
     from csp._ref import ActorStatistics
     from csp.actors import (

@@ -185,10 +185,21 @@ static int execute(PyObject *module)
     atomic_store_explicit(&csp_msg_drop_object, drop_object, memory_order_relaxed); /* see msg.h */
     csp_install_letters();
     csp_registry_install_fork_handler();
-    PyMethodDef *const tables[] = {face_functions,       csp_channel_functions, csp_select_functions, csp_timer_functions,
-                                   csp_codec_functions, 
-                                   csp_interp_functions, csp_actor_functions, csp_call_functions, csp_exit_functions,
-                                   csp_warm_functions, csp_leak_functions, csp_stack_functions};
+    static PyMethodDef *const tables[] = {
+        face_functions,
+        csp_channel_functions,
+        csp_select_functions,
+        csp_async_functions,
+        csp_timer_functions,
+        csp_interp_functions,
+        csp_actor_functions,
+        csp_call_functions,
+        csp_exit_functions,
+        csp_warm_functions,
+        csp_leak_functions,
+        csp_stack_functions,
+        csp_codec_functions,
+    };
     if (import_errors(state) < 0 || intern_names(state) < 0 || add_interpreter(state) < 0)
         return -1;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
@@ -196,17 +207,27 @@ static int execute(PyObject *module)
             return -1;
     if (PyModule_AddStringConstant(module, "PARKING", csp_parking) < 0)
         return -1;
-    if (csp_add_channel_types(module, state) < 0 || csp_add_lease_type(module, state) < 0 ||
-        csp_add_select_types(module, state) < 0 || csp_add_block_type(module, state) < 0 ||
-        csp_add_actor_types(module, state) < 0 || csp_add_verb_type(module, state) < 0)
-        return -1;
+    static int (*const add_types[])(PyObject *, csp_state *) = {
+        csp_add_channel_types,
+        csp_add_lease_type,
+        csp_add_select_types,
+        csp_add_selected_type,
+        csp_add_async_types,
+        csp_add_block_type,
+        csp_add_actor_types,
+        csp_add_verb_type,
+    };
+    for (size_t i = 0; i < sizeof add_types / sizeof *add_types; i++)
+        if (add_types[i](module, state) < 0)
+            return -1;
     return csp_call_at_exit(module, "_interpreter_ends");
 }
 
 /* All that the state holds, for traverse and clear alike.  V(field) */
 #define STATE_OBJECTS(V)                                                                            \
     V(channel_type) V(send_channel_type) V(recv_channel_type) V(lease_type) V(statistics_type)      \
-    V(selected_type) V(selector_type) V(block_type) V(actor_type) V(ref_type) V(verb_type) V(pickling)           \
+    V(selected_type) V(selector_type) V(block_type) V(actor_type) V(ref_type) V(verb_type)          \
+    V(wait_type) V(loop_type) V(pickling) V(awaiting)                                               \
     V(str_index) V(str_channel) V(str_cause) V(str_sent) V(str_case)
 
 static int traverse(PyObject *module, visitproc visit, void *arg)

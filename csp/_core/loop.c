@@ -69,6 +69,16 @@ void csp_loop_free(csp_loop *loop)
     csp_raw_free(loop);
 }
 
+void csp_loop_poke(csp_loop *loop)
+{
+    if (atomic_exchange_explicit(&loop->signalled, 1, memory_order_acq_rel) == 0) {
+        uint64_t one = 1;
+        if (write(loop->write_fd, &one, sizeof one) < 0) {
+            /* Full: then it is readable already, which is all that is wanted. */
+        }
+    }
+}
+
 void csp_loop_post(csp_loop *loop, csp_waiter *waiter)
 {
     /* Relaxed: the push below publishes it to whoever drains the waiter, and only then may the loop be freed. */
@@ -79,12 +89,7 @@ void csp_loop_post(csp_loop *loop, csp_waiter *waiter)
         /* Acquire too: if a drain came before us, we must see that it had reopened `signalled`. */
     } while (!atomic_compare_exchange_weak_explicit(&loop->fired, &head, waiter, memory_order_acq_rel,
                                                     memory_order_relaxed));
-    if (atomic_exchange_explicit(&loop->signalled, 1, memory_order_acq_rel) == 0) {
-        uint64_t one = 1;
-        if (write(loop->write_fd, &one, sizeof one) < 0) {
-            /* Full: then it is readable already, which is all that is wanted. */
-        }
-    }
+    csp_loop_poke(loop);
     atomic_fetch_sub_explicit(&loop->posting, 1, memory_order_release); /* pairs with csp_loop_free; the last touch */
 }
 

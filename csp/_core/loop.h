@@ -21,6 +21,8 @@ csp_loop *csp_loop_new(void);      /* NULL: no memory or no descriptor */
  * it is waited for. */
 void csp_loop_free(csp_loop *loop);
 void csp_loop_post(csp_loop *loop, csp_waiter *waiter);
+/* Make the descriptor readable: the loop is to look at something else. */
+void csp_loop_poke(csp_loop *loop);
 /* All waiters fired so far, oldest first, linked by next_wake; NULL if none.  The loop's thread only. */
 csp_waiter *csp_loop_drain(csp_loop *loop);
 

@@ -1,32 +1,14 @@
 /* select and Selector: from a list of Python cases to csp_case, and back to a Selected. */
-#include "py_wait.h"
+#include "py_select.h"
 
 #include "codec.h"
 #include "mem.h"
-#include "select.h"
 
-#define ON_STACK 16 /* cases of one call that need no allocation */
-
-/* The cases of one select in the engine's form and in Python's, side by side. */
-typedef struct {
-    csp_select sel;
-    PyObject **objects; /* what was passed as the channel, a new reference each; NULL: disabled */
-    PyObject **handles; /* the handle behind it (often the same object), a new reference each */
-    PyObject **values;  /* what to send, a new reference each; NULL: a receive */
-    void *memory;       /* RAW, owned: all arrays above, if they are not on the stack */
-    bool has_sends;
-} cases;
-
-typedef struct {
-    csp_case cases[ON_STACK];
-    csp_case *order[ON_STACK];
-    csp_look looks[ON_STACK];
-    PyObject *objects[3 * ON_STACK];
-} stack_room;
+#define ON_STACK CSP_CASES_ON_STACK
 
 /* --- from Python --- */
 
-static int cases_reserve(cases *cs, Py_ssize_t n, stack_room *room)
+int csp_cases_reserve(csp_cases *cs, Py_ssize_t n, csp_cases_room *room)
 {
     cs->memory = NULL;
     cs->has_sends = false;
@@ -55,7 +37,7 @@ static int cases_reserve(cases *cs, Py_ssize_t n, stack_room *room)
     return 0;
 }
 
-static void cases_release(cases *cs)
+void csp_cases_release(csp_cases *cs)
 {
     for (uint32_t i = 0; i < cs->sel.ncases; i++) {
         Py_XDECREF(cs->objects[i]);
@@ -116,7 +98,7 @@ static int dissect(csp_state *state, PyObject *item, Py_ssize_t index, PyObject 
     return 0;
 }
 
-static int add_case(csp_state *state, cases *cs, PyObject *item)
+int csp_cases_add(csp_state *state, csp_cases *cs, PyObject *item)
 {
     uint32_t i = cs->sel.ncases;
     csp_case *c = &cs->sel.cases[i];
@@ -142,34 +124,34 @@ static int add_case(csp_state *state, cases *cs, PyObject *item)
 }
 
 /* On failure nothing is left to release. */
-static int cases_from(csp_state *state, cases *cs, PyObject *list, stack_room *room)
+int csp_cases_from(csp_state *state, csp_cases *cs, PyObject *list, csp_cases_room *room)
 {
     PyObject *items = PySequence_Fast(list, "cases must be a list of channels, pairs (channel, value) and None");
     if (items == NULL)
         return -1;
     Py_ssize_t n = PySequence_Fast_GET_SIZE(items);
-    int rc = cases_reserve(cs, n, room);
+    int rc = csp_cases_reserve(cs, n, room);
     if (rc < 0) {
         Py_DECREF(items);
         return -1;
     }
     for (Py_ssize_t i = 0; rc == 0 && i < n && i < PySequence_Fast_GET_SIZE(items); i++) {
         PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(items, i)); /* __csp_case__ may change the list */
-        rc = add_case(state, cs, item);
+        rc = csp_cases_add(state, cs, item);
         Py_DECREF(item);
     }
     Py_DECREF(items);
     if (rc == 0)
         csp_select_prepare(&cs->sel);
     else
-        cases_release(cs);
+        csp_cases_release(cs);
     return rc;
 }
 
 /* --- the select --- */
 
 /* Any seed will do.  One state an interpreter: without a GIL two threads may draw the same number, which harms nobody. */
-static uint32_t seed(csp_state *state)
+uint32_t csp_select_seed(csp_state *state)
 {
     if (state->random == 0)
         state->random = (uint32_t)((uintptr_t)state >> 4) ^ (uint32_t)csp_now() ^ 0x9E3779B9u;
@@ -177,7 +159,7 @@ static uint32_t seed(csp_state *state)
 }
 
 /* Send values are encoded on entry, all of them, chosen or not (as Go evaluates them). */
-static int encode_sends(csp_state *state, cases *cs)
+int csp_cases_encode(csp_state *state, csp_cases *cs)
 {
     for (uint32_t i = 0; i < cs->sel.ncases; i++) {
         csp_case *c = &cs->sel.cases[i];
@@ -189,13 +171,13 @@ static int encode_sends(csp_state *state, cases *cs)
     return 0;
 }
 
-static void clear_sends(cases *cs)
+void csp_cases_clear(csp_cases *cs)
 {
     for (uint32_t i = 0; i < cs->sel.ncases; i++)
         csp_msg_clear(&cs->sel.cases[i].msg);
 }
 
-static csp_status may_begin(csp_state *state, cases *cs, csp_case **p_fired)
+csp_status csp_cases_may_begin(csp_state *state, csp_cases *cs, csp_case **p_fired)
 {
     /* Relaxed: it changes only while the process has one thread.  Until a fork there is nothing to look for. */
     bool ever = atomic_load_explicit(&csp_fork_generation, memory_order_relaxed) != 0;
@@ -209,15 +191,15 @@ static csp_status may_begin(csp_state *state, cases *cs, csp_case **p_fired)
 }
 
 /* The status of the case that fired, in *p_fired; CSP_TIMEOUT and others without one. */
-static csp_status run_cases(csp_state *state, cases *cs, csp_time deadline, csp_case **p_fired)
+static csp_status run_cases(csp_state *state, csp_cases *cs, csp_time deadline, csp_case **p_fired)
 {
     csp_waiter waiter;
     csp_effects fx;
-    csp_status status = may_begin(state, cs, p_fired);
+    csp_status status = csp_cases_may_begin(state, cs, p_fired);
     if (status != CSP_OK)
         return status;
     csp_effects_init(&fx);
-    cs->sel.random = seed(state);
+    cs->sel.random = csp_select_seed(state);
     if (deadline == CSP_POLL) {
         status = csp_select_try(&cs->sel, p_fired, &fx);
         state->random = cs->sel.random;
@@ -238,28 +220,6 @@ static csp_status run_cases(csp_state *state, cases *cs, csp_time deadline, csp_
     if (status != CSP_TIMEOUT && status != CSP_INTERRUPTED)
         *p_fired = waiter.fired;
     return status;
-}
-
-/* A tuple of two with the index behind them: as a struct sequence has its hidden fields, but made in a third of the time. */
-#define INDEX_ITEM 2
-
-static PyObject *selected(csp_state *state, PyObject *object, PyObject *value, Py_ssize_t index)
-{
-    PyObject *number = PyLong_FromSsize_t(index);
-    PyTupleObject *self = number == NULL || value == NULL
-                              ? NULL
-                              : PyObject_GC_NewVar(PyTupleObject, state->selected_type, INDEX_ITEM + 1);
-    if (self == NULL) {
-        Py_XDECREF(number);
-        Py_XDECREF(value);
-        return NULL;
-    }
-    self->ob_item[0] = Py_NewRef(object);
-    self->ob_item[1] = value;
-    self->ob_item[INDEX_ITEM] = number;
-    Py_SET_SIZE(self, INDEX_ITEM); /* what is seen of it */
-    PyObject_GC_Track(self);
-    return (PyObject *)self;
 }
 
 /* The case is an object that offers its channel: what it makes of the value, or of the end of the channel, by its method
@@ -283,22 +243,13 @@ static PyObject *result_of_offer(csp_state *state, PyObject *object, PyObject *v
     return result;
 }
 
-static PyObject *select_cases(csp_state *state, cases *cs, csp_time deadline)
+/* What the select returns or raises.  A received value leaves its case. */
+PyObject *csp_cases_result(csp_state *state, csp_cases *cs, csp_status status, csp_case *fired)
 {
-    csp_case *fired = NULL;
-    if (cs->sel.norder == 0 && deadline == CSP_NEVER) {
-        PyErr_SetString(PyExc_ValueError, "select without an enabled case and without a timeout would wait for ever");
-        return NULL;
-    }
-    if (cs->has_sends && encode_sends(state, cs) < 0) {
-        clear_sends(cs);
-        return NULL;
-    }
-    csp_status status = run_cases(state, cs, deadline, &fired);
     PyObject *result;
     Py_ssize_t index = fired == NULL ? -1 : (Py_ssize_t)fired->index;
     if (status == CSP_TIMEOUT)
-        result = selected(state, Py_None, Py_NewRef(Py_None), -1);
+        result = csp_selected(state, Py_None, Py_NewRef(Py_None), -1);
     else if (status != CSP_OK) {
         result = csp_raise(state, status, fired == NULL ? CSP_RECV : fired->dir, fired == NULL ? NULL : fired->chan,
                            fired == NULL ? NULL : cs->objects[index], index);
@@ -308,17 +259,33 @@ static PyObject *select_cases(csp_state *state, cases *cs, csp_time deadline)
         }
     }
     else if (fired->dir == CSP_SEND)
-        result = selected(state, cs->objects[index], Py_NewRef(Py_None), index);
+        result = csp_selected(state, cs->objects[index], Py_NewRef(Py_None), index);
     else {
         PyObject *value = csp_take(state, fired->chan, &fired->msg);
         if (value != NULL && cs->objects[index] != cs->handles[index])
             value = result_of_offer(state, cs->objects[index], value);
         if (value == NULL)
             csp_annotate(state, cs->objects[index], index);
-        result = selected(state, cs->objects[index], value, index);
+        result = csp_selected(state, cs->objects[index], value, index);
     }
+    return result;
+}
+
+static PyObject *select_cases(csp_state *state, csp_cases *cs, csp_time deadline)
+{
+    csp_case *fired = NULL;
+    if (cs->sel.norder == 0 && deadline == CSP_NEVER) {
+        PyErr_SetString(PyExc_ValueError, "select without an enabled case and without a timeout would wait for ever");
+        return NULL;
+    }
+    if (cs->has_sends && csp_cases_encode(state, cs) < 0) {
+        csp_cases_clear(cs);
+        return NULL;
+    }
+    csp_status status = run_cases(state, cs, deadline, &fired);
+    PyObject *result = csp_cases_result(state, cs, status, fired);
     if (cs->has_sends)
-        clear_sends(cs);
+        csp_cases_clear(cs);
     return result;
 }
 
@@ -361,13 +328,13 @@ static PyObject *do_select(PyObject *module, PyObject *const *args, Py_ssize_t n
         return NULL;
     if (list == NULL)
         return PyErr_Format(PyExc_TypeError, "select() missing required argument 'cases'");
-    stack_room room;
-    cases cs;
-    if (cases_from(state, &cs, list, &room) < 0)
+    csp_cases_room room;
+    csp_cases cs;
+    if (csp_cases_from(state, &cs, list, &room) < 0)
         return NULL;
     cs.sel.priority = priority;
     PyObject *result = select_cases(state, &cs, deadline);
-    cases_release(&cs);
+    csp_cases_release(&cs);
     return result;
 }
 
@@ -376,7 +343,7 @@ static PyObject *do_select(PyObject *module, PyObject *const *args, Py_ssize_t n
 typedef struct {
     PyObject_HEAD
     csp_state *state;
-    cases cs;
+    csp_cases cs;
     bool busy; /* guarded by the GIL or the object's critical section */
 } selector_object;
 
@@ -387,12 +354,12 @@ static PyObject *selector_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Selector", names, &list))
         return NULL;
     csp_state *state = csp_state_of_type(type);
-    cases cs;
-    if (cases_from(state, &cs, list, NULL) < 0)
+    csp_cases cs;
+    if (csp_cases_from(state, &cs, list, NULL) < 0)
         return NULL;
     selector_object *self = (selector_object *)type->tp_alloc(type, 0);
     if (self == NULL) {
-        cases_release(&cs);
+        csp_cases_release(&cs);
         return NULL;
     }
     self->state = state;
@@ -416,10 +383,10 @@ static int selector_clear(PyObject *object)
 {
     selector_object *self = (selector_object *)object;
     if (!self->busy) {
-        cases cs = self->cs;
+        csp_cases cs = self->cs;
         self->cs.sel.ncases = self->cs.sel.norder = 0;
         self->cs.memory = NULL;
-        cases_release(&cs);
+        csp_cases_release(&cs);
     }
     return 0;
 }
@@ -486,77 +453,6 @@ static PyType_Spec selector_spec = {"csp.Selector", sizeof(selector_object), 0,
                                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
                                     selector_slots};
 
-/* --- Selected --- */
-
-static void selected_dealloc(PyObject *object)
-{
-    PyTupleObject *self = (PyTupleObject *)object;
-    PyTypeObject *type = Py_TYPE(object);
-    PyObject_GC_UnTrack(object);
-    for (int i = 0; i <= INDEX_ITEM; i++)
-        Py_XDECREF(self->ob_item[i]);
-    PyObject_GC_Del(object);
-    Py_DECREF(type);
-}
-
-static int selected_traverse(PyObject *object, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(object));
-    for (int i = 0; i < INDEX_ITEM; i++)
-        Py_VISIT(((PyTupleObject *)object)->ob_item[i]);
-    return 0;
-}
-
-static PyObject *selected_item(PyObject *object, void *i) { return Py_NewRef(((PyTupleObject *)object)->ob_item[(intptr_t)i]); }
-
-static int selected_bool(PyObject *object) { return ((PyTupleObject *)object)->ob_item[0] != Py_None; }
-
-static PyObject *selected_repr(PyObject *object)
-{
-    PyObject **items = ((PyTupleObject *)object)->ob_item;
-    return PyUnicode_FromFormat("csp.Selected(channel=%R, value=%R, index=%R)", items[0], items[1], items[INDEX_ITEM]);
-}
-
-static PyObject *selected_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"channel", "value", "index", NULL};
-    PyObject *object, *value;
-    Py_ssize_t index;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOn:Selected", names, &object, &value, &index))
-        return NULL;
-    return selected(csp_state_of_type(type), object, Py_NewRef(value), index);
-}
-
-static PyObject *selected_reduce(PyObject *object, PyObject *unused)
-{
-    PyObject **items = ((PyTupleObject *)object)->ob_item;
-    return Py_BuildValue("(O(OOO))", (PyObject *)Py_TYPE(object), items[0], items[1], items[INDEX_ITEM]);
-}
-
-static PyMethodDef selected_methods[] = {
-    {"__reduce__", selected_reduce, METH_NOARGS, PyDoc_STR("Made again from its three parts.")},
-    {NULL},
-};
-
-static PyGetSetDef selected_getset[] = {
-    {"channel", selected_item, NULL, PyDoc_STR("The very object that was passed as the channel; None after a timeout."), (void *)0},
-    {"value", selected_item, NULL, PyDoc_STR("What was received; None for a send and after a timeout."), (void *)1},
-    {"index", selected_item, NULL, PyDoc_STR("The position of the case; -1 after a timeout."), (void *)INDEX_ITEM},
-    {NULL},
-};
-
-static PyType_Slot selected_slots[] = {
-    {Py_tp_doc, (void *)"The case that fired: a tuple (channel, value), with .index.  False after a timeout."},
-    {Py_tp_dealloc, selected_dealloc}, {Py_tp_traverse, selected_traverse}, {Py_tp_repr, selected_repr},
-    {Py_tp_new, selected_new},
-    {Py_tp_methods, selected_methods}, {Py_tp_getset, selected_getset},     {Py_nb_bool, selected_bool},
-    {0, NULL},
-};
-
-static PyType_Spec selected_spec = {
-    "csp.Selected", 0, 0,
-    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE, selected_slots};
-
 PyDoc_STRVAR(select_doc,
              "select(cases, *, timeout=None, priority=False)\n--\n\n"
              "Wait until one of several channel operations can be done, and do that one.\n\n"
@@ -580,12 +476,6 @@ PyMethodDef csp_select_functions[] = {
 
 int csp_add_select_types(PyObject *module, csp_state *state)
 {
-    state->selected_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &selected_spec, (PyObject *)&PyTuple_Type);
-    if (state->selected_type == NULL)
-        return -1;
     state->selector_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &selector_spec, NULL);
-    if (state->selector_type == NULL || PyModule_AddType(module, state->selected_type) < 0)
-        return -1;
-    return PyModule_AddType(module, state->selector_type);
+    return state->selector_type == NULL ? -1 : PyModule_AddType(module, state->selector_type);
 }

@@ -122,7 +122,7 @@ static bool settle_signal(csp_waiter *waiter)
 
 /* --- timers among the cases --- */
 
-static csp_time earliest_due(csp_waiter *waiter)
+csp_time csp_earliest_due(csp_waiter *waiter)
 {
     csp_time due = CSP_NEVER;
     for (uint32_t i = 0; i < waiter->ncases; i++) {
@@ -133,7 +133,7 @@ static csp_time earliest_due(csp_waiter *waiter)
     return due;
 }
 
-static void fire_due(csp_waiter *waiter)
+void csp_fire_due(csp_waiter *waiter)
 {
     csp_effects fx;
     csp_effects_init(&fx);
@@ -256,7 +256,7 @@ csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool 
     for (;;) {
         csp_time until = deadline;
         if (has_timers) {
-            csp_time due = earliest_due(waiter);
+            csp_time due = csp_earliest_due(waiter);
             until = due < until ? due : until;
         }
         if (sliced) {
@@ -280,7 +280,7 @@ csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool 
             return outcome(waiter);
         }
         if (has_timers)
-            fire_due(waiter);
+            csp_fire_due(waiter);
         if (waiter->forever && waiter->threads == 0) { /* only now, that it lasts: most waits never get here */
             waiter->threads = count_threads(waiter->interp);
             counted = waiter->threads != 0;

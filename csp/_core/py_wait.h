@@ -37,6 +37,10 @@ static inline bool csp_is_forked(const csp_end *end)
  * `has_timers`: some case's channel is a timer, which this wait then fires when it is due. */
 csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool has_timers);
 
+/* The timers among its cases: when the first is due, and letting those fire whose time has come. */
+csp_time csp_earliest_due(csp_waiter *waiter);
+void csp_fire_due(csp_waiter *waiter);
+
 /* What the DeadlockError that this thread is about to raise says, RAW, to be freed by the caller; NULL without memory. */
 char *csp_take_deadlock_text(void);
 

@@ -33,6 +33,7 @@ typedef struct csp_state {
     PyObject *errors[CSP_NERRORS];   /* exception classes, from csp.errors */
     PyTypeObject *channel_type, *send_channel_type, *recv_channel_type;
     PyTypeObject *lease_type, *statistics_type, *selected_type, *selector_type;
+    PyTypeObject *wait_type, *loop_type; /* py_async.c */
     PyTypeObject *block_type;        /* exporter over a csp_block */
     PyTypeObject *actor_type;        /* handle on a csp_actor: ActorRef's C base */
     PyTypeObject *ref_type;          /* csp.ActorRef, set by csp.actors; NULL until then */
@@ -41,7 +42,7 @@ typedef struct csp_state {
     PyObject *call_hooks[CSP_NHOOKS]; /* functions of csp._calls; NULL until it is imported */
     _Atomic(csp_end *) idle_reply;   /* the receiving end of a reply channel that no call uses now, or NULL; py_ask.c */
     uint32_t random;                 /* of select's choice; any value, races are harmless */
-    PyObject *pickling;              /* csp._pickling, imported on first need; NULL until then */
+    PyObject *pickling, *awaiting;   /* csp._pickling, csp._awaiting, imported on first need; NULL until then */
     PyObject *key_cache[CSP_KEY_CACHE]; /* str or NULL; decode.c */
     PyObject *str_index, *str_channel, *str_cause, *str_sent, *str_case; /* interned names; str_case: "__csp_case__" */
 } csp_state;
@@ -83,6 +84,13 @@ static inline int csp_is_handle(csp_state *state, PyObject *object)
 /* A new Python handle that takes over `end` (also on failure).  Its type follows end->dir. */
 PyObject *csp_handle_new(csp_state *state, csp_end *end);
 
+/* Awaiting, for its method tables: py_async.c */
+PyObject *csp_handle_arecv(PyObject *object, PyObject *unused);
+PyObject *csp_handle_asend(PyObject *object, PyObject *value);
+PyObject *csp_handle_anext(PyObject *object);
+PyObject *csp_handle_aenter(PyObject *object, PyObject *unused);
+PyObject *csp_handle_aexit(PyObject *object, PyObject *args);
+
 /* A new Python ActorRef for the actor (takes a new reference on it): py_actor.c */
 struct csp_actor;
 PyObject *csp_ref_new(csp_state *state, struct csp_actor *actor);
@@ -112,6 +120,8 @@ PyObject *csp_raise_format(csp_state *state, csp_error which, const char *format
 int csp_add_channel_types(PyObject *module, csp_state *state);
 int csp_add_lease_type(PyObject *module, csp_state *state);
 int csp_add_select_types(PyObject *module, csp_state *state);
+int csp_add_selected_type(PyObject *module, csp_state *state); /* py_selected.c */
+int csp_add_async_types(PyObject *module, csp_state *state);
 /* Add the functions of a table to the module, as functions of `csp`. */
 int csp_add_functions(PyObject *module, PyMethodDef *table);
 /* Let the interpreter call that function of the module at its exit. */
@@ -121,7 +131,16 @@ int csp_add_actor_types(PyObject *module, csp_state *state);  /* py_actor.c */
 int csp_add_verb_type(PyObject *module, csp_state *state);    /* py_ask.c */
 
 /* Method tables of rooms that only add functions to the module. */
-extern PyMethodDef csp_channel_functions[], csp_select_functions[], csp_timer_functions[], csp_interp_functions[], csp_actor_functions[], csp_call_functions[], csp_exit_functions[], csp_warm_functions[], csp_leak_functions[],
+extern PyMethodDef csp_channel_functions[],
+    csp_select_functions[],
+    csp_async_functions[],
+    csp_timer_functions[],
+    csp_interp_functions[],
+    csp_actor_functions[],
+    csp_call_functions[],
+    csp_exit_functions[],
+    csp_warm_functions[],
+    csp_leak_functions[],
     csp_stack_functions[],
     csp_codec_functions[];
 

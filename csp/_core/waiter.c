@@ -74,13 +74,17 @@ static csp_status sleep_until_done(csp_waiter *waiter, csp_time deadline)
     }
 }
 
-/* Somebody else claimed it and is about to finish: a matter of nanoseconds unless it was preempted. */
-static void await_claimer(csp_waiter *waiter)
+/* Nanoseconds, unless the claimer was preempted.  Who finishes the wait of an event loop wakes nobody. */
+void csp_waiter_await_claimer(csp_waiter *waiter)
 {
     for (int i = 0; i < 200 && !csp_waiter_done(waiter); i++)
         csp_pause();
-    while (sleep_until_done(waiter, CSP_NEVER) != CSP_OK)
-        ; /* a signal: not now */
+    if (waiter->loop != NULL)
+        while (!csp_waiter_done(waiter))
+            csp_futex_wait(&waiter->outcome, 0, csp_now() + 100000);
+    else
+        while (sleep_until_done(waiter, CSP_NEVER) != CSP_OK)
+            ; /* a signal: not now */
 }
 
 bool csp_waiter_cancel(csp_waiter *waiter)
@@ -88,7 +92,7 @@ bool csp_waiter_cancel(csp_waiter *waiter)
     if (csp_waiter_claim(waiter))
         return true;
     if (waiter->loop == NULL)
-        await_claimer(waiter);
+        csp_waiter_await_claimer(waiter);
     return false;
 }
 
@@ -156,7 +160,7 @@ csp_status csp_waiter_park(csp_waiter *waiter, csp_time deadline, csp_spin *spin
     if (waiter->since == 0)
         waiter->since = csp_now();
     if (waiter->interp != NULL && !csp_interp_enter_wait(waiter->interp, waiter)) {
-        await_claimer(waiter); /* be it the stop or somebody before it */
+        csp_waiter_await_claimer(waiter); /* be it the stop or somebody before it */
         return CSP_OK;
     }
     csp_status status = sleep_until_done(waiter, deadline);

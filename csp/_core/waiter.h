@@ -109,6 +109,9 @@ csp_status csp_waiter_park(csp_waiter *waiter, csp_time deadline, csp_spin *spin
  * is between claim and finish). */
 bool csp_waiter_cancel(csp_waiter *waiter);
 
+/* Somebody else has claimed it: until the outcome is there, which is a matter of microseconds. */
+void csp_waiter_await_claimer(csp_waiter *waiter);
+
 /* Whoever is about to claim a case needs its line and the claimer's line of its waiter, both another core's until now.  In a
  * wait for a single case the latter is the line before the case: ask for both at once, instead of for the second when
  * the first has told where it is.  Elsewhere that is some other line, and no harm is done. */

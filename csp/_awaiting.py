@@ -1,0 +1,230 @@
+"""Awaiting channels: `asend`, `arecv`, `aselect`, `async for` and `async with`, under trio and under asyncio.
+
+The wake target of an event loop is one descriptor, whatever the number of waits (py_async.c): no thread, and nothing to do while
+nothing fires.  A wait that can be completed at once never reaches the loop.
+
+Cancellation is decided by one compare-and-swap, as everything else that ends a wait.  Won before the hand-over: nothing was sent
+or taken, and nothing will be.  Lost: the value has moved, so the await returns, and the cancellation is delivered at the next
+checkpoint.  Nothing is awaited between the hand-over and the return that could be cancelled.
+
+trio and asyncio are looked for among the modules that are there already: this imports neither.
+"""
+
+import sys
+from heapq import heappop, heappush
+
+from csp import _core
+from csp.errors import EndOfChannel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+_QUICK = 64  # operations completed at once after which a task on asyncio lets the others run
+
+_loops: "Any" = None  # asyncio's loops, weakly: made on first need
+_run_var: "Any" = None  # trio's, one for each run
+
+
+# --- asyncio ---
+
+
+class _Asyncio:
+    """What a running asyncio loop (or uvloop) has of us.  It refers to the loop by nothing."""
+
+    def __init__(self) -> None:
+        self.core = _core.Loop()
+        self.quick = 0
+
+    def drain(self) -> None:
+        for wait in self.core.drain():
+            if not wait.token.done():
+                wait.token.set_result(None)
+
+    async def run(self, begin: "Callable[..., _core.Wait]", *args: object) -> "Any":
+        import asyncio
+
+        if self.quick >= _QUICK:  # before anything is done: this may be cancelled
+            self.quick = 0
+            await asyncio.sleep(0)
+        wait = begin(self.core, *args)
+        if wait.done:
+            self.quick += 1
+            return wait.result()
+        self.quick = 0
+        await self._wait(asyncio, asyncio.get_running_loop(), wait)
+        return wait.result()
+
+    async def _wait(self, asyncio: "Any", loop: "Any", wait: "_core.Wait") -> None:
+        wait.token = loop.create_future()
+        timer = _CallAt(loop, wait) if wait.due() is not None else None
+        try:
+            await wait.token
+        except BaseException as error:
+            if wait.cancel():
+                raise
+            wait.settle()
+            if not isinstance(error, asyncio.CancelledError) or (task := asyncio.current_task()) is None:
+                wait.put_back()
+                raise
+            # It has moved.  The cancellation stands, counted once, and comes at the task's next await.
+            task.uncancel()
+            task.cancel(*error.args)
+        finally:
+            wait.token = None
+            if timer is not None:
+                timer.handle.cancel()
+
+
+class _CallAt:
+    """Let the timers among the cases fire, as long as the wait lasts."""
+
+    def __init__(self, loop: "Any", wait: "_core.Wait") -> None:
+        self._loop, self._wait = loop, wait
+        self._again()
+
+    def _again(self) -> None:
+        self.handle = self._loop.call_later(self._wait.due() or 0.0, self._fire)
+
+    def _fire(self) -> None:
+        self._wait.fire_due()
+        if self._wait.due() is not None:  # somebody else had it, or it is for a wait that fires next
+            self._again()
+
+
+def _asyncio_here(asyncio: "Any") -> _Asyncio:
+    global _loops
+    loop = asyncio.get_running_loop()
+    if _loops is None:
+        from weakref import WeakKeyDictionary
+
+        _loops = WeakKeyDictionary()
+    ours: _Asyncio | None = _loops.get(loop)
+    if ours is None:
+        ours = _loops[loop] = _Asyncio()
+        loop.add_reader(ours.core.fileno(), ours.drain)
+    return ours
+
+
+# --- trio ---
+
+
+class _Trio:
+    """What a trio run has of us: a system task looks at the descriptor."""
+
+    def __init__(self) -> None:
+        self.core = _core.Loop()
+        self.timers: list[tuple[float, int, _core.Wait]] = []  # (trio's time, a number, the wait)
+        self.count = 0
+
+    async def pump(self) -> None:
+        trio = sys.modules["trio"]
+        while True:
+            with trio.CancelScope(deadline=self.timers[0][0] if self.timers else float("inf")):
+                await trio.lowlevel.wait_readable(self.core.fileno())
+            self._fire_timers(trio.current_time())
+            for wait in self.core.drain():
+                trio.lowlevel.reschedule(wait.token)
+
+    def _fire_timers(self, now: float) -> None:
+        again = []
+        while self.timers and self.timers[0][0] <= now:
+            _, _, wait = heappop(self.timers)
+            wait.fire_due()
+            again.append(wait)
+        for wait in again:
+            self._set_timer(wait, now)
+
+    def _set_timer(self, wait: "_core.Wait", now: float) -> bool:
+        """True if it is now the earliest."""
+        due = wait.due()
+        if due is None:
+            return False
+        self.count += 1
+        entry = (now + due, self.count, wait)
+        heappush(self.timers, entry)
+        return self.timers[0] is entry
+
+    async def run(self, begin: "Callable[..., _core.Wait]", *args: object) -> "Any":
+        trio = sys.modules["trio"]
+        await trio.lowlevel.checkpoint_if_cancelled()
+        wait = begin(self.core, *args)
+        if wait.done:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return wait.result()
+        if self._set_timer(wait, trio.current_time()):
+            self.core.poke()
+        wait.token = trio.lowlevel.current_task()
+        abort = trio.lowlevel.Abort
+        try:
+            await trio.lowlevel.wait_task_rescheduled(lambda _: abort.SUCCEEDED if wait.cancel() else abort.FAILED)
+        except BaseException:
+            wait.put_back()  # only of a task that is torn down by force
+            raise
+        finally:
+            wait.token = None
+        return wait.result()
+
+
+def _trio_here(trio: "Any") -> _Trio:
+    global _run_var
+    if _run_var is None:
+        _run_var = trio.lowlevel.RunVar("csp")
+    ours: _Trio | None = _run_var.get(None)
+    if ours is None:
+        ours = _Trio()
+        _run_var.set(ours)
+        trio.lowlevel.spawn_system_task(ours.pump, name="csp")
+    return ours
+
+
+# --- either ---
+
+
+def _here() -> "_Trio | _Asyncio":
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task():
+        return _trio_here(trio)
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        return _asyncio_here(asyncio)
+    raise RuntimeError("awaiting a channel needs a running trio or asyncio event loop")
+
+
+async def arecv(handle: "_core.RecvChannel[Any]") -> "Any":
+    return await _here().run(_core.begin_recv, handle)
+
+
+async def asend(handle: "_core.SendChannel[Any]", value: "Any") -> None:
+    await _here().run(_core.begin_send, handle, value)
+
+
+async def anext(handle: "_core.RecvChannel[Any]") -> "Any":
+    try:
+        return await _here().run(_core.begin_recv, handle)
+    except EndOfChannel:
+        raise StopAsyncIteration from None
+
+
+async def aenter(handle: "_core.Channel[Any]") -> "Any":
+    return handle
+
+
+async def aexit(handle: "_core.Channel[Any]") -> None:
+    handle.close()
+
+
+async def aselect(cases: "Iterable[Any]", *, priority: bool = False) -> "_core.Selected":
+    """As `csp.select`, for a task of trio or asyncio; bound it by the event loop's own means (`trio.move_on_after`,
+    `asyncio.timeout`), or by an `after` among the cases.
+
+    Exactly one case fires, or, cancelled, none.  If one had fired before the cancellation came, it is returned, and the
+    cancellation is delivered at the next checkpoint.  Raises what `select` raises.
+
+        channel, value = await csp.aselect([orders, (out, bill), csp.after(0.5)])
+    """
+    return await _here().run(_core.begin_select, cases, priority)  # type: ignore[no-any-return]
+
+
+aselect.__module__ = "csp"

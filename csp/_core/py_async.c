@@ -1,0 +1,469 @@
+/* Waiting in an event loop: Loop, the wake target of one running loop, and Wait, one operation under way in it.
+ *
+ * A Wait is a select (over one case, for a send or a receive) whose waiter fires into a csp_loop instead of waking a thread.
+ * The Python side (csp/_awaiting.py) begins it, suspends the task, and takes the result once `drain` hands the Wait back.
+ *
+ *     BEGUN --fired, drained--> DONE --result()--> TAKEN
+ *     BEGUN --cancel() won----> CANCELLED                   nothing was sent or taken, and nothing will be
+ *     BEGUN --cancel() lost---> BEGUN; settle() --> SETTLED the outcome is there, only the loop has not been told yet
+ *
+ * While its waiter is known to a channel or to the loop's list the Wait holds a reference on itself.
+ */
+#include "py_select.h"
+
+#include "interp.h"
+#include "loop.h"
+
+typedef enum { BEGUN, SETTLED, DONE, CANCELLED, TAKEN } phase;
+
+typedef struct {
+    PyObject_HEAD
+    csp_loop *loop; /* owned; NULL once closed */
+} loop_object;
+
+typedef struct wait_object wait_object;
+
+typedef struct {
+    csp_waiter waiter; /* first: the loop's list gives us this */
+    wait_object *owner; /* OBJ(the interpreter of the loop), alive while it is listed */
+} async_waiter;
+
+struct wait_object {
+    PyObject_HEAD
+    csp_state *state;
+    csp_cases cs;
+    async_waiter *raw;  /* RAW, owned: known to the engine while phase is BEGUN or `listed` */
+    loop_object *loop;  /* a new reference: outlives all posts to it */
+    PyObject *token;    /* what is to be woken: a task or a future, or NULL */
+    csp_case *fired;    /* with DONE and SETTLED */
+    csp_status status;  /* with DONE and SETTLED */
+    phase phase;        /* the event loop's thread only, as all of it */
+    bool listed;        /* the loop has it or will have it: it keeps itself alive */
+    bool single;        /* a send or a receive: its result is the bare value */
+};
+
+/* --- Wait --- */
+
+/* The waiter has an outcome, or none and never will. */
+static void leave(wait_object *self)
+{
+    csp_select_withdraw(&self->cs.sel);
+    csp_interp_leave_wait(self->raw->waiter.interp, &self->raw->waiter);
+}
+
+static void keep_outcome(wait_object *self, phase phase)
+{
+    leave(self);
+    self->status = self->raw->waiter.status;
+    self->fired = self->raw->waiter.fired;
+    self->phase = phase;
+}
+
+/* Begin it: done at once, or listed.  The values are encoded. */
+static void start(wait_object *self)
+{
+    csp_effects fx;
+    csp_effects_init(&fx);
+    csp_cases *cs = &self->cs;
+    self->phase = DONE;
+    self->status = csp_cases_may_begin(self->state, cs, &self->fired);
+    if (self->status != CSP_OK)
+        return;
+    cs->sel.random = csp_select_seed(self->state);
+    csp_waiter *waiter = &self->raw->waiter;
+    csp_waiter_init(waiter, csp_waits_here(self->state), NULL, 0);
+    waiter->loop = self->loop->loop;
+    waiter->cases = cs->sel.cases;
+    waiter->ncases = cs->sel.ncases;
+    self->status = csp_select_start(&cs->sel, waiter, &self->fired, &fx);
+    self->state->random = cs->sel.random;
+    csp_effects_run(&fx);
+    if (self->status != CSP_PENDING)
+        return;
+    self->phase = BEGUN;
+    self->listed = true;
+    Py_INCREF(self);
+    waiter->since = csp_now();
+    csp_interp_enter_wait(waiter->interp, waiter); /* if it is being stopped, then that is the outcome, and comes by the loop */
+}
+
+static wait_object *wait_new(PyObject *module, PyObject *loop, PyTypeObject *type)
+{
+    csp_state *state = csp_state_of_module(module);
+    if (!Py_IS_TYPE(loop, state->loop_type))
+        return (wait_object *)PyErr_Format(PyExc_TypeError, "a Loop is needed, not %.100s", Py_TYPE(loop)->tp_name);
+    if (((loop_object *)loop)->loop == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the event loop has ended");
+        return NULL;
+    }
+    wait_object *self = (wait_object *)type->tp_alloc(type, 0);
+    async_waiter *raw = self == NULL ? NULL : csp_raw_alloc_line(sizeof *raw);
+    if (raw == NULL) {
+        Py_XDECREF(self);
+        return (wait_object *)PyErr_NoMemory();
+    }
+    self->state = state;
+    self->raw = raw;
+    raw->owner = self;
+    self->loop = (loop_object *)Py_NewRef(loop);
+    self->phase = CANCELLED;
+    return self;
+}
+
+static PyObject *begin(wait_object *self)
+{
+    if (self->cs.has_sends && csp_cases_encode(self->state, &self->cs) < 0) {
+        if (self->single)
+            csp_annotate(self->state, self->cs.objects[0], -1);
+        csp_cases_clear(&self->cs);
+        Py_DECREF(self);
+        return NULL;
+    }
+    start(self);
+    return (PyObject *)self;
+}
+
+static PyObject *begin_single(PyObject *module, PyObject *loop, PyObject *case_)
+{
+    csp_state *state = csp_state_of_module(module);
+    wait_object *self = wait_new(module, loop, state->wait_type);
+    if (self == NULL)
+        return NULL;
+    self->single = true;
+    if (csp_cases_reserve(&self->cs, 1, NULL) < 0 || csp_cases_add(state, &self->cs, case_) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    csp_select_prepare(&self->cs.sel);
+    return begin(self);
+}
+
+static PyObject *begin_recv(PyObject *module, PyObject *args)
+{
+    PyObject *loop, *handle;
+    if (!PyArg_ParseTuple(args, "OO:begin_recv", &loop, &handle))
+        return NULL;
+    return begin_single(module, loop, handle);
+}
+
+static PyObject *begin_send(PyObject *module, PyObject *args)
+{
+    PyObject *loop, *handle, *value;
+    if (!PyArg_ParseTuple(args, "OOO:begin_send", &loop, &handle, &value))
+        return NULL;
+    PyObject *pair = PyTuple_Pack(2, handle, value);
+    PyObject *self = pair == NULL ? NULL : begin_single(module, loop, pair);
+    Py_XDECREF(pair);
+    return self;
+}
+
+static PyObject *begin_select(PyObject *module, PyObject *args)
+{
+    csp_state *state = csp_state_of_module(module);
+    PyObject *loop, *list;
+    int priority;
+    if (!PyArg_ParseTuple(args, "OOp:begin_select", &loop, &list, &priority))
+        return NULL;
+    wait_object *self = wait_new(module, loop, state->wait_type);
+    if (self == NULL)
+        return NULL;
+    csp_cases cs;
+    if (csp_cases_from(state, &cs, list, NULL) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->cs = cs;
+    self->cs.sel.priority = priority;
+    if (cs.sel.norder == 0) {
+        PyErr_SetString(PyExc_ValueError, "aselect without an enabled case would wait for ever");
+        Py_DECREF(self);
+        return NULL;
+    }
+    return begin(self);
+}
+
+static PyObject *wait_cancel(PyObject *object, PyObject *unused)
+{
+    wait_object *self = (wait_object *)object;
+    if (self->phase != BEGUN)
+        return PyBool_FromLong(self->phase == CANCELLED);
+    if (!csp_waiter_cancel(&self->raw->waiter))
+        Py_RETURN_FALSE; /* whoever claimed it is about to post it */
+    leave(self);
+    csp_cases_clear(&self->cs);
+    self->phase = CANCELLED;
+    self->listed = false;
+    Py_DECREF(self); /* the caller has another */
+    Py_RETURN_TRUE;
+}
+
+static PyObject *wait_settle(PyObject *object, PyObject *unused)
+{
+    wait_object *self = (wait_object *)object;
+    if (self->phase == BEGUN) {
+        Py_BEGIN_ALLOW_THREADS
+        csp_waiter_await_claimer(&self->raw->waiter);
+        Py_END_ALLOW_THREADS
+        keep_outcome(self, SETTLED);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *single_result(wait_object *self)
+{
+    csp_case *c = &self->cs.sel.cases[0];
+    PyObject *handle = self->cs.objects[0];
+    if (self->status != CSP_OK)
+        return csp_raise(self->state, self->status, c->dir, c->chan, handle, -1);
+    if (c->dir == CSP_SEND)
+        Py_RETURN_NONE;
+    PyObject *value = csp_take(self->state, c->chan, &c->msg);
+    return value != NULL ? value : csp_annotate(self->state, handle, -1);
+}
+
+static PyObject *wait_result(PyObject *object, PyObject *unused)
+{
+    wait_object *self = (wait_object *)object;
+    if (self->phase != DONE && self->phase != SETTLED) {
+        PyErr_SetString(PyExc_RuntimeError, "this wait has no outcome to give");
+        return NULL;
+    }
+    self->phase = TAKEN;
+    PyObject *result =
+        self->single ? single_result(self) : csp_cases_result(self->state, &self->cs, self->status, self->fired);
+    csp_cases_clear(&self->cs);
+    return result;
+}
+
+/* Whoever awaited it is gone: what was received goes back to the head of its channel.  A value that was sent is gone. */
+static PyObject *wait_put_back(PyObject *object, PyObject *unused)
+{
+    wait_object *self = (wait_object *)object;
+    if (self->phase == DONE || self->phase == SETTLED) {
+        self->phase = TAKEN;
+        if (self->status == CSP_OK && self->fired != NULL && self->fired->dir == CSP_RECV)
+            csp_put_back(self->fired->chan, &self->fired->msg);
+        csp_cases_clear(&self->cs);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *wait_due(PyObject *object, PyObject *unused)
+{
+    wait_object *self = (wait_object *)object;
+    csp_time due = self->phase == BEGUN && self->cs.sel.has_timers ? csp_earliest_due(&self->raw->waiter) : CSP_NEVER, now = csp_now();
+    if (due == CSP_NEVER)
+        Py_RETURN_NONE;
+    return PyFloat_FromDouble(due > now ? (double)(due - now) / 1e9 : 0.0);
+}
+
+static PyObject *wait_fire_due(PyObject *object, PyObject *unused)
+{
+    wait_object *self = (wait_object *)object;
+    if (self->phase == BEGUN)
+        csp_fire_due(&self->raw->waiter);
+    Py_RETURN_NONE;
+}
+
+static PyObject *wait_get_done(PyObject *object, void *unused)
+{
+    return PyBool_FromLong(((wait_object *)object)->phase != BEGUN);
+}
+
+static PyObject *wait_get_token(PyObject *object, void *unused)
+{
+    wait_object *self = (wait_object *)object;
+    return Py_NewRef(self->token == NULL ? Py_None : self->token);
+}
+
+static int wait_set_token(PyObject *object, PyObject *token, void *unused)
+{
+    wait_object *self = (wait_object *)object;
+    Py_XSETREF(self->token, Py_XNewRef(token));
+    return 0;
+}
+
+static int wait_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    wait_object *self = (wait_object *)object;
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->token);
+    Py_VISIT(self->loop);
+    for (uint32_t i = 0; i < self->cs.sel.ncases; i++) {
+        Py_VISIT(self->cs.objects[i]);
+        Py_VISIT(self->cs.handles[i]);
+        Py_VISIT(self->cs.values[i]);
+    }
+    return 0;
+}
+
+/* Only what a cycle can go through: one that is listed keeps itself alive and is not collected. */
+static int wait_clear(PyObject *object)
+{
+    Py_CLEAR(((wait_object *)object)->token);
+    return 0;
+}
+
+static void wait_dealloc(PyObject *object)
+{
+    wait_object *self = (wait_object *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    wait_put_back(object, NULL); /* an outcome that nobody took */
+    wait_clear(object);
+    csp_cases_release(&self->cs);
+    if (self->raw != NULL)
+        csp_raw_free_line(self->raw);
+    Py_XDECREF(self->loop);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyMethodDef wait_methods[] = {
+    {"cancel", wait_cancel, METH_NOARGS, PyDoc_STR("cancel($self, /)\n--\n\nCall it off: True if nothing was sent or taken and nothing will be.")},
+    {"settle", wait_settle, METH_NOARGS, PyDoc_STR("settle($self, /)\n--\n\nAfter a cancel in vain: make the outcome there now.  A matter of microseconds.")},
+    {"result", wait_result, METH_NOARGS, PyDoc_STR("result($self, /)\n--\n\nThe outcome, once: what the operation returns or raises.")},
+    {"put_back", wait_put_back, METH_NOARGS, PyDoc_STR("put_back($self, /)\n--\n\nNobody wants the outcome: a received value goes back to the head of its channel.")},
+    {"due", wait_due, METH_NOARGS, PyDoc_STR("due($self, /)\n--\n\nSeconds until a timer among the cases is ready, or None.")},
+    {"fire_due", wait_fire_due, METH_NOARGS, PyDoc_STR("fire_due($self, /)\n--\n\nLet the timers fire whose time has come.")},
+    {NULL},
+};
+
+static PyGetSetDef wait_getters[] = {
+    {"done", wait_get_done, NULL, PyDoc_STR("It is over: there is an outcome, or it was called off.")},
+    {"token", wait_get_token, wait_set_token, PyDoc_STR("What the loop is to wake.")},
+    {NULL},
+};
+
+static PyType_Slot wait_slots[] = {
+    {Py_tp_doc, (void *)"A channel operation under way in an event loop."},
+    {Py_tp_dealloc, wait_dealloc}, {Py_tp_traverse, wait_traverse}, {Py_tp_clear, wait_clear},
+    {Py_tp_methods, wait_methods}, {Py_tp_getset, wait_getters}, {0, NULL},
+};
+
+static PyType_Spec wait_spec = {"csp.Wait", sizeof(wait_object), 0,
+                                Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                wait_slots};
+
+/* --- the methods of handles --- */
+
+/* The coroutine that csp._awaiting makes of it: that module imports nothing but what is there, and is not imported before. */
+static PyObject *coroutine(PyObject *object, const char *name, PyObject *value)
+{
+    csp_state *state = ((csp_handle *)object)->state;
+    if (state->awaiting == NULL) {
+        PyObject *module = PyImport_ImportModule("csp._awaiting");
+        if (module == NULL)
+            return NULL;
+        Py_XSETREF(state->awaiting, module); /* another thread may have been here during the import */
+    }
+    PyObject *function = PyObject_GetAttrString(state->awaiting, name);
+    PyObject *result = function == NULL ? NULL : PyObject_CallFunctionObjArgs(function, object, value, NULL);
+    Py_XDECREF(function);
+    return result;
+}
+
+PyObject *csp_handle_arecv(PyObject *object, PyObject *unused) { return coroutine(object, "arecv", NULL); }
+
+PyObject *csp_handle_asend(PyObject *object, PyObject *value) { return coroutine(object, "asend", value); }
+
+PyObject *csp_handle_anext(PyObject *object) { return coroutine(object, "anext", NULL); }
+
+PyObject *csp_handle_aenter(PyObject *object, PyObject *unused) { return coroutine(object, "aenter", NULL); }
+
+PyObject *csp_handle_aexit(PyObject *object, PyObject *args) { return coroutine(object, "aexit", NULL); }
+
+/* --- Loop --- */
+
+static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":Loop", names))
+        return NULL;
+    loop_object *self = (loop_object *)type->tp_alloc(type, 0);
+    if (self != NULL && (self->loop = csp_loop_new()) == NULL) {
+        Py_DECREF(self);
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return (PyObject *)self;
+}
+
+static PyObject *loop_fileno(PyObject *object, PyObject *unused)
+{
+    csp_loop *loop = ((loop_object *)object)->loop;
+    return PyLong_FromLong(loop == NULL ? -1 : loop->read_fd);
+}
+
+/* Those that are to be woken, in the order in which they fired. */
+static PyObject *loop_drain(PyObject *object, PyObject *unused)
+{
+    csp_loop *loop = ((loop_object *)object)->loop;
+    PyObject *list = PyList_New(0);
+    if (list == NULL || loop == NULL)
+        return list;
+    csp_waiter *next, *waiter = csp_loop_drain(loop);
+    int failed = 0;
+    for (; waiter != NULL; waiter = next) {
+        next = waiter->next_wake;
+        wait_object *self = ((async_waiter *)waiter)->owner;
+        self->listed = false;
+        if (self->phase == BEGUN) { /* else its outcome was fetched, it is here for the last time */
+            keep_outcome(self, DONE);
+            failed |= PyList_Append(list, (PyObject *)self);
+        }
+        Py_DECREF(self);
+    }
+    if (failed) {
+        Py_DECREF(list);
+        return NULL;
+    }
+    return list;
+}
+
+static PyObject *loop_poke(PyObject *object, PyObject *unused)
+{
+    csp_loop *loop = ((loop_object *)object)->loop;
+    if (loop != NULL)
+        csp_loop_poke(loop);
+    Py_RETURN_NONE;
+}
+
+static void loop_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    loop_object *self = (loop_object *)object;
+    if (self->loop != NULL)
+        csp_loop_free(self->loop); /* each Wait holds a reference on us: nobody waits through it */
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyMethodDef loop_methods[] = {
+    {"fileno", loop_fileno, METH_NOARGS, PyDoc_STR("fileno($self, /)\n--\n\nReadable when something has fired.")},
+    {"drain", loop_drain, METH_NOARGS, PyDoc_STR("drain($self, /)\n--\n\nThe waits that have fired since the last time, oldest first.")},
+    {"poke", loop_poke, METH_NOARGS, PyDoc_STR("poke($self, /)\n--\n\nMake the descriptor readable.")},
+    {NULL},
+};
+
+static PyType_Slot loop_slots[] = {
+    {Py_tp_doc, (void *)"The wake target of one running event loop: one descriptor, whatever the number of waits."},
+    {Py_tp_new, loop_new}, {Py_tp_dealloc, loop_dealloc}, {Py_tp_methods, loop_methods}, {0, NULL},
+};
+
+static PyType_Spec loop_spec = {"csp.Loop", sizeof(loop_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, loop_slots};
+
+PyMethodDef csp_async_functions[] = {
+    {"begin_recv", begin_recv, METH_VARARGS, PyDoc_STR("begin_recv(loop, handle) -> Wait")},
+    {"begin_send", begin_send, METH_VARARGS, PyDoc_STR("begin_send(loop, handle, value) -> Wait")},
+    {"begin_select", begin_select, METH_VARARGS, PyDoc_STR("begin_select(loop, cases, priority) -> Wait")},
+    {NULL},
+};
+
+int csp_add_async_types(PyObject *module, csp_state *state)
+{
+    state->wait_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &wait_spec, NULL);
+    state->loop_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &loop_spec, NULL);
+    if (state->wait_type == NULL || state->loop_type == NULL || PyModule_AddType(module, state->wait_type) < 0)
+        return -1;
+    return PyModule_AddType(module, state->loop_type);
+}
