@@ -11,15 +11,18 @@ trio and asyncio are looked for among the modules that are there already: this i
 """
 
 import sys
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 
 from csp import _core
-from csp.errors import EndOfChannel
+from csp.errors import ActorDied, BrokenChannel, DeadlockError, EndOfChannel, Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
     from typing import Any
+
+    from csp._calls import Reply
+    from csp._ref import ActorRef
 
 _QUICK = 64  # operations completed at once after which a task on asyncio lets the others run
 
@@ -53,14 +56,14 @@ class _Asyncio:
             self.quick += 1
             return wait.result()
         self.quick = 0
-        await self._wait(asyncio, asyncio.get_running_loop(), wait)
+        await self._outcome(asyncio, asyncio.get_running_loop(), wait)
         return wait.result()
 
-    async def _wait(self, asyncio: "Any", loop: "Any", wait: "_core.Wait") -> None:
-        wait.token = loop.create_future()
+    async def _outcome(self, asyncio: "Any", loop: "Any", wait: "_core.Wait") -> None:
+        wait.token = future = loop.create_future()
         timer = _CallAt(loop, wait) if wait.due() is not None else None
         try:
-            await wait.token
+            await future
         except BaseException as error:
             if wait.cancel():
                 raise
@@ -111,12 +114,12 @@ def _asyncio_here(asyncio: "Any") -> _Asyncio:
 
 
 class _Trio:
-    """What a trio run has of us: a system task looks at the descriptor."""
+    """What a trio run has of us: a system task looks at the descriptor, and at the clock for the timers among the cases."""
 
     def __init__(self) -> None:
         self.core = _core.Loop()
-        self.timers: list[tuple[float, int, _core.Wait]] = []  # (trio's time, a number, the wait)
-        self.count = 0
+        self.timers: list[list[Any]] = []  # a heap of [trio's time, a number, the wait, or None once that is over]
+        self.count = self.over = 0
 
     async def pump(self) -> None:
         trio = sys.modules["trio"]
@@ -128,23 +131,38 @@ class _Trio:
                 trio.lowlevel.reschedule(wait.token)
 
     def _fire_timers(self, now: float) -> None:
-        again = []
         while self.timers and self.timers[0][0] <= now:
-            _, _, wait = heappop(self.timers)
-            wait.fire_due()
-            again.append(wait)
-        for wait in again:
-            self._set_timer(wait, now)
+            entry = self.timers[0]
+            due = None
+            if entry[2] is not None:
+                entry[2].fire_due()
+                due = entry[2].due()  # somebody else had it, or it is for a wait that fires next
+            if due is None:
+                heappop(self.timers)
+                self.over -= entry[2] is None
+                entry[2] = None
+            else:
+                entry[0] = now + due
+                heapreplace(self.timers, entry)
 
-    def _set_timer(self, wait: "_core.Wait", now: float) -> bool:
-        """True if it is now the earliest."""
-        due = wait.due()
-        if due is None:
-            return False
+    def _set_timer(self, wait: "_core.Wait", due: float, now: float) -> "list[Any]":
         self.count += 1
-        entry = (now + due, self.count, wait)
+        entry = [now + due, self.count, wait]
         heappush(self.timers, entry)
-        return self.timers[0] is entry
+        if self.timers[0] is entry:
+            self.core.poke()
+        return entry
+
+    def _drop_timer(self, entry: "list[Any]") -> None:
+        """Most never fire: they go together, once they are the half."""
+        if entry[2] is None:
+            return
+        entry[2] = None
+        self.over += 1
+        if self.over * 2 > len(self.timers):
+            self.timers = [entry for entry in self.timers if entry[2] is not None]
+            heapify(self.timers)
+            self.over = 0
 
     async def run(self, begin: "Callable[..., _core.Wait]", *args: object) -> "Any":
         trio = sys.modules["trio"]
@@ -153,8 +171,8 @@ class _Trio:
         if wait.done:
             await trio.lowlevel.cancel_shielded_checkpoint()
             return wait.result()
-        if self._set_timer(wait, trio.current_time()):
-            self.core.poke()
+        due = wait.due()
+        timer = None if due is None else self._set_timer(wait, due, trio.current_time())
         wait.token = trio.lowlevel.current_task()
         abort = trio.lowlevel.Abort
         try:
@@ -164,6 +182,8 @@ class _Trio:
             raise
         finally:
             wait.token = None
+            if timer is not None:
+                self._drop_timer(timer)
         return wait.result()
 
 
@@ -228,3 +248,71 @@ async def aselect(cases: "Iterable[Any]", *, priority: bool = False) -> "_core.S
 
 
 aselect.__module__ = "csp"
+
+
+# --- calls of actors ---
+
+
+class AwaitedCall:
+    """`ref.acall`: an attribute is a method of the actor; calling it sets the timeout."""
+
+    __slots__ = ("_ref", "_timeout")
+
+    def __init__(self, ref: "ActorRef", timeout: "float | None" = None) -> None:
+        self._ref = ref
+        self._timeout = timeout
+
+    def __repr__(self) -> str:
+        return f"<acall of {self._ref!r}>"
+
+    def __call__(self, *, timeout: "float | None") -> "AwaitedCall":
+        return AwaitedCall(self._ref, timeout)
+
+    def __getattr__(self, method: str) -> "Callable[..., Coroutine[Any, Any, Any]]":
+        if method[:1] == "_":
+            raise AttributeError(f"{method} is private: only public methods of an actor can be called")
+        ref, timeout = self._ref, self._timeout
+
+        def call(*args: object, **kwargs: object) -> "Coroutine[Any, Any, Any]":
+            return _call(ref, timeout, method, args, kwargs)
+
+        return call
+
+
+async def _call(
+    ref: "ActorRef", timeout: "float | None", method: str, args: "tuple[object, ...]", kwargs: "dict[str, object]"
+) -> "Any":
+    from csp._calls import Request, _died, _unwrap
+    from csp._ref import context_here
+
+    context = context_here()
+    if context is not None and context.ref == ref:
+        raise DeadlockError(f"{ref.name}.{method}: an actor cannot wait for its own answer")
+    limit = [] if timeout is None else [_core.after(timeout)]
+    sender, receiver = _core.reply_channel()
+    try:
+        with sender:  # from then on its only handle is in the request
+            sent = await aselect([(ref._sender(), Request((method, args, kwargs, sender))), *limit], priority=True)
+        if sent.index == 1:
+            raise Timeout(f"{ref.name}: no room in the mailbox within {timeout} s; {method} was not asked")
+        answer = await aselect([receiver, *limit], priority=True)
+    except BrokenChannel:
+        raise ActorDied(f"{ref.name} takes no more messages: it has ended, or is ending") from None
+    except EndOfChannel as end:
+        raise _died(ref, method, end) from None
+    finally:
+        receiver.close()  # an answer that comes later reaches nobody
+    if answer.index == 1:
+        raise Timeout(f"{ref.name}.{method} did not answer within {timeout} s; it may have run")
+    return _unwrap(ref, method, answer.value)
+
+
+async def areply(reply: "Reply") -> "Any":
+    from csp._calls import _died, _unwrap
+
+    if reply._answer is None:
+        try:
+            reply._answer = await arecv(reply._channel)
+        except EndOfChannel as end:
+            raise _died(reply._ref, reply._call, end) from None
+    return _unwrap(reply._ref, reply._call, reply._answer)

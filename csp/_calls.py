@@ -6,6 +6,7 @@ from csp.errors import ActorDied, ActorFailed, EndOfChannel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from typing import Any
 
 __all__ = ["DeadLetter", "Reply"]
@@ -75,6 +76,12 @@ class Reply:
             except EndOfChannel as end:
                 raise _died(self._ref, self._call, end) from None
         return _unwrap(self._ref, self._call, self._answer)
+
+    def __await__(self) -> "Generator[Any, Any, Any]":
+        """As `result`, in a task of trio or asyncio."""
+        from csp._awaiting import areply
+
+        return areply(self).__await__()
 
     def __csp_case__(self) -> "_core.RecvChannel[Any]":
         return self._channel

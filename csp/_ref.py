@@ -109,6 +109,18 @@ class ActorRef(_core.Actor):
         """
         return self._monitor()
 
+    @property
+    def acall(self) -> "Any":
+        """`await ref.acall.method(...)`: as `call`, in a task of trio or asyncio, under its cancellation and its timeouts.
+
+        Cancelled, the request was not made, or its answer reaches nobody: the method may have run.
+        """
+        from csp._awaiting import AwaitedCall
+
+        if not self._serves:
+            raise TypeError(f"{self.name} is a function: it takes send(), only class actors answer calls")
+        return AwaitedCall(self)
+
     def join(self, timeout: "float | None" = None) -> Exit:
         """Wait for the end and return the `Exit`.  Raises `Timeout`, and `DeadlockError` in the actor itself."""
         self._refuse_self("join")

@@ -373,6 +373,21 @@ PyObject *csp_handle_aenter(PyObject *object, PyObject *unused) { return corouti
 
 PyObject *csp_handle_aexit(PyObject *object, PyObject *args) { return coroutine(object, "aexit", NULL); }
 
+const char csp_asend_doc[] = PyDoc_STR(
+    "asend($self, value, /)\n--\n\n"
+    "Send a value from a task of trio or asyncio: awaitable, as `send` without a timeout.\n\n"
+    "Cancelled, it was not sent and never will be.  If the value was handed over before the cancellation came, the await\n"
+    "returns, and the cancellation is delivered at the next checkpoint.");
+const char csp_arecv_doc[] = PyDoc_STR(
+    "arecv($self, /)\n--\n\n"
+    "Receive the oldest value in a task of trio or asyncio: awaitable, as `recv` without a timeout.\n\n"
+    "Cancelled, nothing was taken.  If a value had been handed over before the cancellation came, it is returned, and the\n"
+    "cancellation is delivered at the next checkpoint.\n\n"
+    "    with trio.move_on_after(2.5):\n"
+    "        page = await pages.arecv()");
+const char csp_aenter_doc[] = PyDoc_STR("__aenter__($self, /)\n--\n\nThe handle itself, which is closed on leaving the block.");
+const char csp_aexit_doc[] = PyDoc_STR("__aexit__($self, /, *exc)\n--\n\nClose the handle.");
+
 /* --- Loop --- */
 
 static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)

@@ -533,18 +533,6 @@ DOC(send_many,
     "Send all values of an iterable, in order, as batches under one lock and with one wake-up; return how many.\n\n"
     "All values are encoded before the first is sent.  It waits while the channel is full.  If the deadline passes or\n"
     "the channel breaks, the exception's `.sent` says how many values went; the others never will.");
-DOC(asend,
-    "asend($self, value, /)\n--\n\n"
-    "Send a value from a task of trio or asyncio: awaitable, as `send` without a timeout.\n\n"
-    "Cancelled, it was not sent and never will be.  If the value was handed over before the cancellation came, the await\n"
-    "returns, and the cancellation is delivered at the next checkpoint.");
-DOC(arecv,
-    "arecv($self, /)\n--\n\n"
-    "Receive the oldest value in a task of trio or asyncio: awaitable, as `recv` without a timeout.\n\n"
-    "Cancelled, nothing was taken.  If a value had been handed over before the cancellation came, it is returned, and the\n"
-    "cancellation is delivered at the next checkpoint.\n\n"
-    "    with trio.move_on_after(2.5):\n"
-    "        page = await pages.arecv()");
 DOC(recv,
     "recv($self, /, timeout=None)\n--\n\n"
     "Receive the oldest value, waiting for one if there is none.\n\n"
@@ -582,20 +570,18 @@ DOC(statistics,
     "waiting_senders, waiting_receivers, senders, receivers.  Open handles are counted over all interpreters.");
 DOC(enter, "__enter__($self, /)\n--\n\nThe handle itself, which is closed on leaving the block.");
 DOC(exit, "__exit__($self, /, *exc)\n--\n\nClose the handle.");
-DOC(aenter, "__aenter__($self, /)\n--\n\nThe handle itself, which is closed on leaving the block.");
-DOC(aexit, "__aexit__($self, /, *exc)\n--\n\nClose the handle.");
 DOC(reduce, "__reduce__($self, /)\n--\n\nRefuse: a handle crosses only inside a value sent through a channel.");
 
 #define FAST(f) ((PyCFunction)(void (*)(void))(f))
 #define SEND_METHODS                                                                                \
     {"send", FAST(handle_send), METH_FASTCALL | METH_KEYWORDS, send_doc},                           \
     {"send_nowait", handle_send_nowait, METH_O, send_nowait_doc},                                   \
-    {"asend", csp_handle_asend, METH_O, asend_doc},                                                 \
+    {"asend", csp_handle_asend, METH_O, csp_asend_doc},                                                 \
     {"send_many", FAST(csp_handle_send_many), METH_VARARGS | METH_KEYWORDS, send_many_doc}
 #define RECV_METHODS                                                                                \
     {"recv", FAST(handle_recv), METH_FASTCALL | METH_KEYWORDS, recv_doc},                           \
     {"recv_nowait", FAST(handle_recv_nowait), METH_FASTCALL | METH_KEYWORDS, recv_nowait_doc},      \
-    {"arecv", csp_handle_arecv, METH_NOARGS, arecv_doc},                                            \
+    {"arecv", csp_handle_arecv, METH_NOARGS, csp_arecv_doc},                                            \
     {"recv_many", FAST(csp_handle_recv_many), METH_VARARGS | METH_KEYWORDS, recv_many_doc},         \
     {"lease", FAST(csp_handle_lease), METH_VARARGS | METH_KEYWORDS, lease_doc}
 #define COMMON_METHODS                                                                              \
@@ -604,8 +590,8 @@ DOC(reduce, "__reduce__($self, /)\n--\n\nRefuse: a handle crosses only inside a 
     {"statistics", handle_statistics, METH_NOARGS, statistics_doc},                                 \
     {"__enter__", handle_enter, METH_NOARGS, enter_doc},                                            \
     {"__exit__", FAST(handle_exit), METH_FASTCALL, exit_doc},                                       \
-    {"__aenter__", csp_handle_aenter, METH_NOARGS, aenter_doc},                                     \
-    {"__aexit__", csp_handle_aexit, METH_VARARGS, aexit_doc},                                       \
+    {"__aenter__", csp_handle_aenter, METH_NOARGS, csp_aenter_doc},                                     \
+    {"__aexit__", csp_handle_aexit, METH_VARARGS, csp_aexit_doc},                                       \
     {"__reduce__", handle_reduce, METH_NOARGS, reduce_doc},                                         \
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, PyDoc_STR("Channel[int]: for annotations.")}
 #define COMMON_GETTERS                                                                              \

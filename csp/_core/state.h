@@ -85,6 +85,7 @@ static inline int csp_is_handle(csp_state *state, PyObject *object)
 PyObject *csp_handle_new(csp_state *state, csp_end *end);
 
 /* Awaiting, for its method tables: py_async.c */
+extern const char csp_arecv_doc[], csp_asend_doc[], csp_aenter_doc[], csp_aexit_doc[];
 PyObject *csp_handle_arecv(PyObject *object, PyObject *unused);
 PyObject *csp_handle_asend(PyObject *object, PyObject *value);
 PyObject *csp_handle_anext(PyObject *object);

@@ -5,6 +5,8 @@ import gc
 import random
 import threading
 import time
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,6 +29,18 @@ def loop(request: pytest.FixtureRequest) -> Any:
 def echo(source: Any, sink: Any) -> None:
     for value in source:
         sink.send(value)
+
+
+async def begin_recv(handle: Any) -> Any:
+    return await handle.arecv()
+
+
+async def begin_send(handle: Any) -> Any:
+    return await handle.asend(1)
+
+
+async def begin_select(handle: Any) -> Any:
+    return await csp.aselect([None, handle])
 
 
 def collect(source: Any) -> list[Any]:
@@ -100,11 +114,8 @@ def test_errors_are_those_of_the_waiting_forms(loop: Loop, kind: str) -> None:
         for late in (False, True):
             channel = csp.Channel()
             handle = channel.sender if kind == "send" else channel.receiver
-            work = {
-                "recv": lambda: handle.arecv(),
-                "send": lambda: handle.asend(1),
-                "select": lambda: csp.aselect([None, handle]),
-            }[kind]
+            work = {"recv": begin_recv, "send": begin_send, "select": begin_select}[kind]
+            work = partial(work, handle)
             if late:
                 task = await loop.start(work)
                 await parked(loop, channel, **({"senders": 1} if kind == "send" else {"receivers": 1}))
@@ -482,3 +493,131 @@ def test_a_thread_can_wait_for_a_task() -> None:
     wait_parked(channel, senders=1)
     assert channel.recv(10) == "from a task"
     thread.join()
+
+
+# --- calls of actors ---
+
+
+@csp.actor(mailbox=1)
+class Counter:
+    def __init__(self) -> None:
+        self.value = 0
+
+    def add(self, n: int = 1) -> int:
+        self.value += n
+        return self.value
+
+    def fail(self) -> None:
+        raise ValueError("no")
+
+    def wait(self, channel: Any) -> Any:
+        return channel.recv()
+
+    def die(self) -> None:
+        raise SystemExit
+
+
+@contextmanager
+def counting() -> Any:
+    """Not a fixture: pytest would hold the reference, and with it the Exit, past the count of what is left."""
+    ref = Counter.spawn()
+    try:
+        yield ref
+    finally:
+        ref.kill()
+
+
+def test_a_call_is_awaited(loop: Loop) -> None:
+    """With arguments, results and errors as `call` has them."""
+
+    async def main(loop: Loop, counter: Any) -> None:
+        assert await counter.acall.add() == 1
+        assert await counter.acall.add(n=4) == 5
+        with pytest.raises(csp.ActorFailed) as caught:
+            await counter.acall.fail()
+        assert type(caught.value.__cause__) is ValueError and caught.value.remote.type_name == "ValueError"
+        with pytest.raises(AttributeError):
+            await counter.acall._private()
+        tasks = [await loop.start(counter.acall.add) for _ in range(20)]
+        assert sorted([(await outcome(loop, task))[1] for task in tasks]) == list(range(6, 26))
+
+    with counting() as counter:
+        loop.run(partial(main, counter=counter))
+
+
+def test_a_reply_is_awaited(loop: Loop) -> None:
+    """Each time with the same answer; a select takes it as a case."""
+
+    async def main(loop: Loop, counter: Any) -> None:
+        reply = counter.ask.add(3)
+        assert await reply == 3 and await reply == 3 and reply.result() == 3
+        failing = counter.ask.fail()
+        for _ in range(2):
+            with pytest.raises(csp.ActorFailed):
+                await failing
+        chosen = await csp.aselect([counter.ask.add(), csp.after(20)])
+        assert (chosen.index, chosen.value) == (0, 4)
+
+    with counting() as counter:
+        loop.run(partial(main, counter=counter))
+
+
+def test_a_call_to_the_dead_fails(loop: Loop) -> None:
+    """At once, or when it dies while it is asked."""
+
+    async def main(loop: Loop) -> None:
+        ref, channel = Counter.spawn(), csp.Channel()
+        task = await loop.start(lambda: ref.acall.wait(channel))
+        await parked(loop, channel, receivers=1)
+        ref.kill()
+        what, error = await outcome(loop, task)
+        assert what == "error" and type(error) is csp.ActorDied
+        with pytest.raises(csp.ActorDied):
+            await ref.acall.add()
+
+    loop.run(main)
+
+
+def test_a_cancelled_call_gets_no_answer(loop: Loop) -> None:
+    """The actor goes on, and its answer reaches nobody."""
+
+    async def main(loop: Loop, counter: Any) -> None:
+        channel = csp.Channel()
+        task = await loop.start(lambda: counter.acall.wait(channel))
+        await parked(loop, channel, receivers=1)
+        task.cancel()
+        assert await outcome(loop, task) == ("cancelled",)
+        channel.send_nowait("late")
+        assert await counter.acall.add() == 1
+
+    with counting() as counter:
+        loop.run(partial(main, counter=counter))
+
+
+def test_a_call_has_a_timeout_of_its_own(loop: Loop) -> None:
+    """It bounds the room in the mailbox and the answer together."""
+
+    async def main(loop: Loop, counter: Any) -> None:
+        channel = csp.Channel()
+        with pytest.raises(csp.Timeout, match="may have run"):
+            await counter.acall(timeout=0.02).wait(channel)
+        await parked(loop, channel, receivers=1)
+        waiting = [await loop.start(counter.acall.add)]
+        await until(loop, lambda: counter.statistics().queued == 1)
+        with pytest.raises(csp.Timeout, match="no room"):
+            await counter.acall(timeout=0.02).add()
+        channel.send_nowait("go on")
+        assert await outcome(loop, waiting[0]) == ("value", 1)
+
+    with counting() as counter:
+        loop.run(partial(main, counter=counter))
+
+
+def test_only_class_actors_answer(loop: Loop) -> None:
+    """As with `call`."""
+    channel = csp.Channel()
+    ref = csp.spawn(collect, channel.receiver)
+    with pytest.raises(TypeError):
+        _ = ref.acall
+    channel.close()
+    ref.join()
