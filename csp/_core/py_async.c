@@ -49,6 +49,7 @@ static void leave(wait_object *self)
 {
     csp_select_withdraw(&self->cs.sel);
     csp_interp_leave_wait(self->raw->waiter.interp, &self->raw->waiter);
+    csp_interp_decref(self->raw->waiter.interp);
 }
 
 static void keep_outcome(wait_object *self, phase phase)
@@ -71,7 +72,7 @@ static void start(wait_object *self)
         return;
     cs->sel.random = csp_select_seed(self->state);
     csp_waiter *waiter = &self->raw->waiter;
-    csp_waiter_init(waiter, csp_waits_here(self->state), NULL, 0);
+    csp_waiter_init(waiter, csp_record_here(self->state), NULL, 0);
     waiter->loop = self->loop->loop;
     waiter->cases = cs->sel.cases;
     waiter->ncases = cs->sel.ncases;
@@ -84,6 +85,7 @@ static void start(wait_object *self)
     self->listed = true;
     Py_INCREF(self);
     waiter->since = csp_now();
+    csp_interp_incref(waiter->interp); /* of an actor that is a thread: it may be over when the loop hears of it */
     csp_interp_enter_wait(waiter->interp, waiter); /* if it is being stopped, then that is the outcome, and comes by the loop */
 }
 

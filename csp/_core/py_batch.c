@@ -236,3 +236,14 @@ PyObject *csp_handle_recv_many(PyObject *object, PyObject *args, PyObject *kwarg
     batch_destroy(&b, 0);
     return result;
 }
+
+const char csp_send_many_doc[] = PyDoc_STR(
+    "send_many($self, /, values, timeout=None)\n--\n\n"
+    "Send all values of an iterable, in order, as batches under one lock and with one wake-up; return how many.\n\n"
+    "All values are encoded before the first is sent.  It waits while the channel is full.  If the deadline passes or\n"
+    "the channel breaks, the exception's `.sent` says how many values went; the others never will.");
+const char csp_recv_many_doc[] = PyDoc_STR(
+    "recv_many($self, /, limit, timeout=None)\n--\n\n"
+    "Wait for one value, then take what is there, up to `limit`; return a list of at least one.\n\n"
+    "`timeout` bounds the wait for the first.  If a value cannot be rebuilt here, those before it are returned and it\n"
+    "raises DecodeError in the next call.");

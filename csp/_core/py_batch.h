@@ -8,4 +8,6 @@ PyObject *csp_handle_send_many(PyObject *object, PyObject *args, PyObject *kwarg
 PyObject *csp_handle_recv_many(PyObject *object, PyObject *args, PyObject *kwargs);
 PyObject *csp_handle_lease(PyObject *object, PyObject *args, PyObject *kwargs);
 
+extern const char csp_send_many_doc[], csp_recv_many_doc[];
+
 #endif

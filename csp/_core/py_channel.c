@@ -528,11 +528,6 @@ DOC(send,
 DOC(send_nowait,
     "send_nowait($self, value, /)\n--\n\n"
     "Send a value only if a receiver waits or the buffer has room; else raise WouldBlock.  Never waits.");
-DOC(send_many,
-    "send_many($self, /, values, timeout=None)\n--\n\n"
-    "Send all values of an iterable, in order, as batches under one lock and with one wake-up; return how many.\n\n"
-    "All values are encoded before the first is sent.  It waits while the channel is full.  If the deadline passes or\n"
-    "the channel breaks, the exception's `.sent` says how many values went; the others never will.");
 DOC(recv,
     "recv($self, /, timeout=None)\n--\n\n"
     "Receive the oldest value, waiting for one if there is none.\n\n"
@@ -544,11 +539,6 @@ DOC(recv_nowait,
     "recv_nowait($self, /, default=...)\n--\n\n"
     "Receive a value if one is there.  Without one: `default` if it is given, else WouldBlock.  Never waits.\n"
     "A closed and drained channel raises EndOfChannel, with a default too.");
-DOC(recv_many,
-    "recv_many($self, /, limit, timeout=None)\n--\n\n"
-    "Wait for one value, then take what is there, up to `limit`; return a list of at least one.\n\n"
-    "`timeout` bounds the wait for the first.  If a value cannot be rebuilt here, those before it are returned and it\n"
-    "raises DecodeError in the next call.");
 DOC(lease,
     "lease($self, /, timeout=None)\n--\n\n"
     "A context manager that receives a value on entry and takes it for good only when the block ends.\n\n"
@@ -576,13 +566,13 @@ DOC(reduce, "__reduce__($self, /)\n--\n\nRefuse: a handle crosses only inside a 
 #define SEND_METHODS                                                                                \
     {"send", FAST(handle_send), METH_FASTCALL | METH_KEYWORDS, send_doc},                           \
     {"send_nowait", handle_send_nowait, METH_O, send_nowait_doc},                                   \
-    {"asend", csp_handle_asend, METH_O, csp_asend_doc},                                                 \
-    {"send_many", FAST(csp_handle_send_many), METH_VARARGS | METH_KEYWORDS, send_many_doc}
+    {"asend", csp_handle_asend, METH_O, csp_asend_doc},                                             \
+    {"send_many", FAST(csp_handle_send_many), METH_VARARGS | METH_KEYWORDS, csp_send_many_doc}
 #define RECV_METHODS                                                                                \
     {"recv", FAST(handle_recv), METH_FASTCALL | METH_KEYWORDS, recv_doc},                           \
     {"recv_nowait", FAST(handle_recv_nowait), METH_FASTCALL | METH_KEYWORDS, recv_nowait_doc},      \
-    {"arecv", csp_handle_arecv, METH_NOARGS, csp_arecv_doc},                                            \
-    {"recv_many", FAST(csp_handle_recv_many), METH_VARARGS | METH_KEYWORDS, recv_many_doc},         \
+    {"arecv", csp_handle_arecv, METH_NOARGS, csp_arecv_doc},                                             \
+    {"recv_many", FAST(csp_handle_recv_many), METH_VARARGS | METH_KEYWORDS, csp_recv_many_doc},         \
     {"lease", FAST(csp_handle_lease), METH_VARARGS | METH_KEYWORDS, lease_doc}
 #define COMMON_METHODS                                                                              \
     {"close", FAST(handle_close), METH_VARARGS | METH_KEYWORDS, close_doc},                         \
@@ -590,8 +580,8 @@ DOC(reduce, "__reduce__($self, /)\n--\n\nRefuse: a handle crosses only inside a 
     {"statistics", handle_statistics, METH_NOARGS, statistics_doc},                                 \
     {"__enter__", handle_enter, METH_NOARGS, enter_doc},                                            \
     {"__exit__", FAST(handle_exit), METH_FASTCALL, exit_doc},                                       \
-    {"__aenter__", csp_handle_aenter, METH_NOARGS, csp_aenter_doc},                                     \
-    {"__aexit__", csp_handle_aexit, METH_VARARGS, csp_aexit_doc},                                       \
+    {"__aenter__", csp_handle_aenter, METH_NOARGS, csp_aenter_doc},                                             \
+    {"__aexit__", csp_handle_aexit, METH_VARARGS, csp_aexit_doc},                                             \
     {"__reduce__", handle_reduce, METH_NOARGS, reduce_doc},                                         \
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, PyDoc_STR("Channel[int]: for annotations.")}
 #define COMMON_GETTERS                                                                              \
