@@ -7,7 +7,15 @@ from csp.errors import ActorDied, ActorFailed, EndOfChannel
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from typing import Any
+    from typing import Any, Generic, TypeVar
+
+    R_co = TypeVar("R_co", covariant=True, default=Any)
+
+    class _Of(Generic[R_co]): ...
+
+else:
+    R_co = None
+    _Of = {R_co: object}  # for `_Of[R_co]` below, without typing
 
 __all__ = ["DeadLetter", "Reply"]
 
@@ -49,11 +57,15 @@ _core.set_record_type(2, Request)
 _core.set_record_type(3, DeadLetter)
 
 
-class Reply:
-    """The answer to `ref.ask.method(...)`, to be had later: by `result`, or as a receive case of `select`."""
+class Reply(_Of[R_co]):
+    """The answer to `ref.ask.method(...)`, to be had later: by `result`, or as a receive case of `select`.
+
+    For type checkers it is generic in the answer; `ask` cannot know which, so say it: `reply: Reply[int] = ref.ask.incr()`.
+    """
 
     __slots__ = ("_answer", "_call", "_channel", "_ref")
     __module__ = "csp"
+    __class_getitem__: "Any" = classmethod(type(list[int]))
 
     def __init__(self, ref: ActorRef, call: str, channel: "_core.RecvChannel[Any]") -> None:
         self._ref = ref
@@ -64,7 +76,7 @@ class Reply:
     def __repr__(self) -> str:
         return f"<csp.Reply {self._ref.name}.{self._call}{' (answered)' if self._answer else ''}>"
 
-    def result(self, timeout: "float | None" = None) -> "Any":
+    def result(self, timeout: "float | None" = None) -> "R_co":
         """Wait for the answer and return it, each time it is asked for.
 
         Raises `ActorFailed` if the method raised (`.remote`, and `__cause__` the original where that can cross),
@@ -75,9 +87,9 @@ class Reply:
                 self._answer = self._channel.recv(timeout)
             except EndOfChannel as end:
                 raise _died(self._ref, self._call, end) from None
-        return _unwrap(self._ref, self._call, self._answer)
+        return _unwrap(self._ref, self._call, self._answer)  # type: ignore[no-any-return]
 
-    def __await__(self) -> "Generator[Any, Any, Any]":
+    def __await__(self) -> "Generator[Any, Any, R_co]":
         """As `result`, in a task of trio or asyncio."""
         from csp._awaiting import areply
 

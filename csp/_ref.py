@@ -11,10 +11,39 @@ from csp.errors import ActorDied, ActorFailed, ActorStartError, BrokenChannel, D
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Self
+    from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
+    from csp._awaiting import AwaitedCall
+    from csp._calls import Reply
     from csp._remote import RemoteError
     from csp.errors import RunFailed
+
+    R = TypeVar("R")
+    Target_co = TypeVar("Target_co", covariant=True, default=Any)
+
+    class Ask(Protocol):
+        """No type can say "each method of T, with another result": names and arguments of `ask` are not checked."""
+
+        def __getattr__(self, method: str) -> "Callable[..., Reply[Any]]": ...
+        def __call__(self, *, timeout: float | None) -> "Ask": ...
+
+    class Cast(Protocol):
+        """As `Ask`."""
+
+        def __getattr__(self, method: str) -> "Callable[..., None]": ...
+        def __call__(self, *, timeout: float | None) -> "Cast": ...
+
+    class _ActorOf(_core.Actor, Generic[Target_co]):
+        @property
+        def call(self) -> Target_co: ...
+        @property
+        def ask(self) -> Ask: ...
+        @property
+        def cast(self) -> Cast: ...
+
+else:
+    Target_co = None
+    _ActorOf = {Target_co: _core.Actor}  # for `_ActorOf[Target_co]` below, without typing
 
 _KILL_GRACE = 1.0  # seconds that a kill gets before the actor is quarantined
 
@@ -88,14 +117,19 @@ class ActorStatistics(tuple):  # type: ignore[type-arg]
 # --- references ---
 
 
-class ActorRef(_core.Actor):
+class ActorRef(_ActorOf[Target_co]):
     """A reference to an actor: shareable, comparable, hashable.  References come from `spawn` and `whereis`.
 
     It does not keep the actor alive, and an actor does not end because nobody has a reference to it.
+
+    For type checkers it is generic in what was spawned: `ActorRef[Counter]` for a class, whose `call` then has the methods of
+    a `Counter`; `ActorRef[Callable[..., int]]` for a function, whose `result()` is then an int.  Without a parameter
+    nothing is checked.
     """
 
     __slots__ = ()
     __module__ = "csp"
+    __class_getitem__: "Any" = classmethod(type(list[int]))  # the type of aliases: annotations may be evaluated
 
     def __repr__(self) -> str:
         return f"<ActorRef {self.name!r} id={self.id}>"
@@ -110,7 +144,7 @@ class ActorRef(_core.Actor):
         return self._monitor()
 
     @property
-    def acall(self) -> "Any":
+    def acall(self) -> "AwaitedCall":
         """`await ref.acall.method(...)`: as `call`, in a task of trio or asyncio, under its cancellation and its timeouts.
 
         Cancelled, the request was not made, or its answer reaches nobody: the method may have run.
@@ -125,6 +159,13 @@ class ActorRef(_core.Actor):
         """Wait for the end and return the `Exit`.  Raises `Timeout`, and `DeadlockError` in the actor itself."""
         self._refuse_self("join")
         return self._monitor().recv(timeout)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def result(self: "ActorRef[Callable[..., R]]", timeout: "float | None" = None) -> R: ...
+        @overload
+        def result(self, timeout: "float | None" = None) -> Any: ...
 
     def result(self, timeout: "float | None" = None) -> "Any":
         """Wait for the end and return what the function returned.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     R = TypeVar("R")
     R_co = TypeVar("R_co", covariant=True)
+    T = TypeVar("T")
 
     class ActorFunction(Protocol[P, R_co]):
         """A function that `@actor` has decorated: it still works directly, and it can be spawned."""
@@ -39,7 +40,15 @@ if TYPE_CHECKING:
         __name__: str
 
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-        def spawn(self, *args: P.args, **kwargs: P.kwargs) -> "ActorRef": ...
+        def spawn(self, *args: P.args, **kwargs: P.kwargs) -> "ActorRef[Callable[..., R_co]]": ...
+
+    class Decorator(Protocol):
+        """`@actor(...)`.  A class stays the class: mypy takes no other type from a decorator, pyright then no name as a type."""
+
+        @overload
+        def __call__(self, function: type[T], /) -> type[T]: ...  # type: ignore[overload-overlap]
+        @overload
+        def __call__(self, function: Callable[P, R], /) -> ActorFunction[P, R]: ...
 
 
 __all__ = [
@@ -83,6 +92,8 @@ class _Spawn:
 if TYPE_CHECKING:
 
     @overload
+    def actor(function: type[T], /) -> type[T]: ...  # type: ignore[overload-overlap]
+    @overload
     def actor(function: Callable[P, R], /) -> ActorFunction[P, R]: ...
     @overload
     def actor(
@@ -93,7 +104,9 @@ if TYPE_CHECKING:
         ready: bool = ...,
         start_timeout: float | None = ...,
         watchdog: float | None = ...,
-    ) -> Callable[[Callable[P, R]], ActorFunction[P, R]]: ...
+        on_crash: str = ...,
+        max_deliveries: int = ...,
+    ) -> Decorator: ...
 
 
 def actor(function: "Any" = None, /, **options: "Any") -> "Any":
@@ -113,10 +126,11 @@ def actor(function: "Any" = None, /, **options: "Any") -> "Any":
 
     - `isolation`: `"interpreter"` (its own interpreter and GIL, the default), or `"thread"` (a thread of this interpreter,
       for libraries that refuse to load in another one; values are copied all the same).
-    - `mailbox`: how many messages of `ref.send` wait at most; 1024, `math.inf` for no bound.
+    - `mailbox`: how many messages wait at most; 1024, `math.inf` for no bound.  While it is full `ref.call`, `ask`, `cast` and `send` wait.
     - `trap_stop`: a stop only fires `current_actor().stopping`; nothing raises `Stopped`.
     - `on_crash`: what becomes of the message in hand when a class actor crashes: `"drop"` (the default), `"redeliver"` (to its next
-      life, `max_deliveries` times in all, 3 by default, then a dead letter) or `"dead_letter"` (to `csp.dead_letters`).
+      life) or `"dead_letter"` (to `csp.dead_letters`).
+    - `max_deliveries`: with `"redeliver"`, how often a message is handed out in all, 3 by default; then it is a dead letter.
     - `ready`: `spawn` waits until the actor calls `current_actor().ready()`.
     - `start_timeout`: how many seconds `spawn` waits for it to be up; then it is killed, and `ActorStartError` raised.
     - `watchdog`: an actor that for so many seconds neither finishes a message nor waits in csp is killed, with reason `"watchdog"`; the
@@ -177,6 +191,18 @@ def _deliveries(options: "dict[str, Any]") -> int:
     if on_crash == "drop":
         return 0
     return 1 if on_crash == "dead_letter" else int(options.get("max_deliveries", _MAX_DELIVERIES))
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def spawn(  # type: ignore[overload-overlap]
+        function: type[T], /, *args: object, name: str | None = ..., isolation: str | None = ..., **kwargs: object
+    ) -> ActorRef[T]: ...
+    @overload
+    def spawn(
+        function: Callable[..., R], /, *args: object, name: str | None = ..., isolation: str | None = ..., **kwargs: object
+    ) -> ActorRef[Callable[..., R]]: ...
 
 
 def spawn(

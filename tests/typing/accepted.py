@@ -1,6 +1,7 @@
 """Programs that a strict type checker must accept.  Checked, never run."""
 
 import math
+from collections.abc import Callable
 from typing import Any, assert_type
 
 import csp
@@ -52,3 +53,45 @@ def errors(channel: Channel[int]) -> None:
         print(end.channel, end.index, end.cause)
     except csp.Timeout as late:
         assert_type(late.sent, int)
+
+
+@csp.actor
+def resize(width: int, factor: float = 1.0) -> str:
+    return str(width * factor)
+
+
+@csp.actor(mailbox=math.inf, on_crash="redeliver", max_deliveries=2)
+class Counter:
+    def __init__(self, n: int = 0) -> None:
+        self.n = n
+
+    def incr(self, by: int = 1) -> int:
+        self.n += by
+        return self.n
+
+
+def function_actors() -> None:
+    assert_type(resize(3), str)
+    ref = resize.spawn(3, factor=2.0)
+    assert_type(ref, csp.ActorRef[Callable[..., str]])
+    assert_type(ref.result(timeout=1), str)
+    assert_type(csp.spawn(resize, 3, name="resizer").result(), str)
+    assert_type(csp.whereis("resizer"), csp.ActorRef[Any] | None)
+
+
+def class_actors() -> csp.ActorRef[Counter]:
+    assert_type(Counter(5).incr(), int)
+    ref = csp.spawn(Counter, 5, name="counter")
+    assert_type(ref, csp.ActorRef[Counter])
+    assert_type(ref.call.incr(by=2), int)
+    assert_type(ref.call.n, int)  # a limit: at run time an attribute of `call` is a method to be called
+    assert_type(ref.ask.incr(), csp.Reply[Any])
+    reply: csp.Reply[int] = ref.ask(timeout=1).incr()
+    assert_type(reply.result(timeout=1), int)
+    ref.cast.incr()
+    ref.cast(timeout=1).incr()
+    anyhow: csp.ActorRef = ref
+    assert_type(anyhow.call(timeout=2).incr(), Any)
+    base: csp.ActorRef[object] = ref
+    print(base)
+    return ref

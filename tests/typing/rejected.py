@@ -1,5 +1,6 @@
 """Mistakes that a strict type checker must find, each at its line.  Checked, never run."""
 
+import csp
 from csp import Channel, RecvChannel, Selector, SendChannel, select
 
 
@@ -18,3 +19,27 @@ def mistakes(numbers: Channel[int], inp: RecvChannel[int], out: SendChannel[int]
     Selector(inp)  # expect: arg-type
     numbers.capacity = 3  # expect: misc
     print(word, wider)
+
+
+@csp.actor
+def resize(width: int) -> str:
+    return str(width)
+
+
+@csp.actor
+class Counter:
+    def incr(self, by: int = 1) -> int:
+        return by
+
+
+def actor_mistakes() -> None:
+    resize.spawn("3")  # expect: arg-type
+    number: int = resize.spawn(3).result()  # expect: assignment
+    ref = csp.spawn(Counter)
+    ref.call.increment()  # expect: attr-defined
+    ref.call.incr("2")  # expect: arg-type
+    text: str = ref.call.incr()  # expect: assignment
+    ref.cast.incr().result()  # expect: attr-defined
+    ref.call(timeout=2)  # expect: operator
+    csp.actor(max_deliveries="3")  # expect: call-overload
+    print(number, text)
