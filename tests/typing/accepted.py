@@ -90,8 +90,24 @@ def class_actors() -> csp.ActorRef[Counter]:
     assert_type(reply.result(timeout=1), int)
     ref.cast.incr()
     ref.cast(timeout=1).incr()
-    anyhow: csp.ActorRef = ref
-    assert_type(anyhow.call(timeout=2).incr(), Any)
+    bounded: csp.ActorRef = ref  # the way round the limit that `ref.call(timeout=2)` is an error
+    assert_type(bounded.call(timeout=2).incr(), Any)
     base: csp.ActorRef[object] = ref
     print(base)
     return ref
+
+
+async def awaited(ref: csp.ActorRef[Counter]) -> None:
+    assert_type(await ref.acall.incr(2), Any)
+    assert_type(await ref.acall(timeout=1).incr(2), Any)
+    reply: csp.Reply[int] = ref.ask.incr()
+    assert_type(await reply, int)
+
+
+@csp.actor(watchdog=2.0)
+def watched() -> int:
+    return 1
+
+
+def options() -> None:
+    assert_type(watched.spawn().result(), int)

@@ -41,5 +41,6 @@ def actor_mistakes() -> None:
     text: str = ref.call.incr()  # expect: assignment
     ref.cast.incr().result()  # expect: attr-defined
     ref.call(timeout=2)  # expect: operator
+    Counter.spawn(5)  # expect: attr-defined
     csp.actor(max_deliveries="3")  # expect: call-overload
     print(number, text)
