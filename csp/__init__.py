@@ -74,7 +74,7 @@ _LAZY = {
     "spawn": "actors",
     "whereis": "actors",
 }
-_MODULES = ("debug", "errors", "interpreters", "testing")
+_MODULES = ("debug", "errors", "interpreters", "sync", "testing")
 
 __all__ = [
     "ActorContext",
@@ -132,6 +132,7 @@ __all__ = [
     "select",
     "sleep",
     "spawn",
+    "sync",
     "testing",
     "tick",
     "whereis",
@@ -139,7 +140,7 @@ __all__ = [
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from csp import debug, errors, interpreters, testing
+    from csp import debug, errors, interpreters, sync, testing
     from csp._awaiting import aselect
     from csp._calls import DeadLetter, Reply
     from csp._ref import ActorStatistics

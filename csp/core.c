@@ -216,6 +216,7 @@ static int execute(PyObject *module)
         csp_add_block_type,
         csp_add_actor_types,
         csp_add_verb_type,
+        csp_add_sync_types,
     };
     for (size_t i = 0; i < sizeof add_types / sizeof *add_types; i++)
         if (add_types[i](module, state) < 0)
@@ -240,6 +241,8 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
         Py_VISIT(state->errors[i]);
     for (int i = 0; i < CSP_NRECORDS; i++)
         Py_VISIT(state->record_types[i]);
+    for (int i = 0; i < CSP_NSYNC; i++)
+        Py_VISIT(state->sync_types[i]);
     for (int i = 0; i < CSP_NHOOKS; i++)
         Py_VISIT(state->call_hooks[i]);
     for (int i = 0; i < CSP_KEY_CACHE; i++)
@@ -257,6 +260,8 @@ static int clear(PyObject *module)
         Py_CLEAR(state->errors[i]);
     for (int i = 0; i < CSP_NRECORDS; i++)
         Py_CLEAR(state->record_types[i]);
+    for (int i = 0; i < CSP_NSYNC; i++)
+        Py_CLEAR(state->sync_types[i]);
     for (int i = 0; i < CSP_NHOOKS; i++)
         Py_CLEAR(state->call_hooks[i]);
     for (int i = 0; i < CSP_KEY_CACHE; i++)

@@ -4,6 +4,7 @@
 #include "interp.h"
 #include "mem.h"
 #include "registry.h"
+#include "sync.h"
 
 /* --- birth and death --- */
 
@@ -74,6 +75,20 @@ csp_chan *csp_reply_new(void)
     return chan;
 }
 
+csp_chan *csp_sync_chan_new(uint8_t kind, struct csp_sync *primitive)
+{
+    csp_chan *chan = chan_alloc(NULL);
+    if (chan == NULL)
+        return NULL;
+    chan->sync = kind;
+    chan->primitive = primitive;
+    chan_publish(chan);
+    csp_chan_lock(chan);
+    csp_sync_changed(chan);
+    csp_chan_unlock(chan);
+    return chan;
+}
+
 csp_chan *csp_timer_new(csp_timer_kind kind, csp_time due, csp_time period)
 {
     csp_chan *chan = chan_alloc(NULL);
@@ -102,6 +117,7 @@ void csp_chan_decref(csp_chan *chan)
     csp_registry_remove_chan(chan);
     csp_queue_destroy(&chan->buffer);
     csp_msg_clear(&chan->cause);
+    csp_sync_free(chan->primitive);
     csp_raw_free(chan->name);
     csp_raw_free_line(chan);
 }
@@ -109,7 +125,7 @@ void csp_chan_decref(csp_chan *chan)
 /* --- waking --- */
 
 /* The outcome is the caller's to deliver: it has claimed the case's waiter. */
-static void fire(csp_case *c, csp_status status, csp_effects *fx)
+void csp_chan_fire(csp_case *c, csp_status status, csp_effects *fx)
 {
     c->waiter->fired = c;
     c->waiter->status = status;
@@ -117,7 +133,7 @@ static void fire(csp_case *c, csp_status status, csp_effects *fx)
 }
 
 /* The oldest case whose waiter nobody else has claimed, off the queue and claimed; NULL if there is none. */
-static csp_case *claim_first(csp_waitq *queue)
+csp_case *csp_chan_claim_first(csp_waitq *queue)
 {
     csp_case *c;
     while ((c = queue->head) != NULL) {
@@ -132,8 +148,8 @@ static csp_case *claim_first(csp_waitq *queue)
 static void fire_all(csp_waitq *queue, csp_status status, csp_effects *fx)
 {
     csp_case *c;
-    while ((c = claim_first(queue)) != NULL)
-        fire(c, status, fx);
+    while ((c = csp_chan_claim_first(queue)) != NULL)
+        csp_chan_fire(c, status, fx);
 }
 
 /* End the waits that go through this very handle. */
@@ -145,7 +161,7 @@ static void fire_end(csp_waitq *queue, csp_end *end, csp_effects *fx)
         if (c->end == end) {
             csp_waitq_remove(queue, c);
             if (csp_waiter_claim(c->waiter))
-                fire(c, CSP_CLOSED_HANDLE, fx);
+                csp_chan_fire(c, CSP_CLOSED_HANDLE, fx);
         }
     }
 }
@@ -211,6 +227,8 @@ static void uncount_locked(csp_end *end, uint8_t sides, csp_msg *cause, csp_effe
         chan->counts.discarded += chan->buffer.length;
         csp_effects_add_values(fx, csp_queue_detach(&chan->buffer)); /* no receiver can ever come again */
         buffer_changed(chan);
+        if (chan->sync) /* but to the lock of a Condition */
+            csp_sync_changed(chan);
     }
     else if (sides & CSP_RECV)
         ask_to_look(&chan->senders_waiting);
@@ -233,6 +251,8 @@ void csp_end_close_because(csp_end *end, csp_msg *cause, csp_effects *fx)
         fire_end(&chan->senders_waiting, end, fx);
     if (end->dir & CSP_RECV)
         fire_end(&chan->receivers_waiting, end, fx);
+    if (end->held > 0)
+        csp_sync_drop_holds(end, fx);
     uncount_locked(end, CSP_SEND | CSP_RECV, cause, fx);
     csp_chan_unlock(chan);
 }
@@ -380,12 +400,12 @@ static csp_status send_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_ef
         return CSP_CLOSED_HANDLE;
     if (chan->closed || chan->receivers == 0)
         return CSP_BROKEN;
-    csp_case *receiver = claim_first(&chan->receivers_waiting);
+    csp_case *receiver = csp_chan_claim_first(&chan->receivers_waiting);
     if (receiver != NULL) {
         csp_msg_move(&receiver->msg, msg);
         chan->counts.sent++;
         chan->counts.received++;
-        fire(receiver, CSP_OK, fx);
+        csp_chan_fire(receiver, CSP_OK, fx);
         return CSP_OK;
     }
     if (!(chan->buffer_allows & CSP_SEND)) {
@@ -419,15 +439,15 @@ static csp_status send_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_ef
 static void admit_senders_locked(csp_chan *chan, csp_effects *fx)
 {
     while (chan->buffer.length < chan->capacity && chan->senders_waiting.head != NULL) {
-        csp_case *sender = claim_first(&chan->senders_waiting);
+        csp_case *sender = csp_chan_claim_first(&chan->senders_waiting);
         if (sender == NULL)
             break;
         if (!csp_queue_push(&chan->buffer, &sender->msg)) {
-            fire(sender, CSP_NO_MEMORY, fx);
+            csp_chan_fire(sender, CSP_NO_MEMORY, fx);
             continue;
         }
         chan->counts.sent++;
-        fire(sender, CSP_OK, fx);
+        csp_chan_fire(sender, CSP_OK, fx);
     }
     buffer_changed(chan);
 }
@@ -458,10 +478,10 @@ static csp_status timer_take_locked(csp_chan *chan, csp_time now, csp_msg *msg)
 static void timer_serve_locked(csp_chan *chan, csp_time now, csp_effects *fx)
 {
     csp_case *receiver;
-    if (csp_chan_due(chan) > now || (receiver = claim_first(&chan->receivers_waiting)) == NULL)
+    if (csp_chan_due(chan) > now || (receiver = csp_chan_claim_first(&chan->receivers_waiting)) == NULL)
         return;
     timer_take_locked(chan, now, &receiver->msg); /* due, and the lock is held: it succeeds */
-    fire(receiver, CSP_OK, fx);
+    csp_chan_fire(receiver, CSP_OK, fx);
     if (chan->senders == 0)
         fire_all(&chan->receivers_waiting, CSP_END, fx);
 }
@@ -478,18 +498,20 @@ static csp_status recv_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_ef
     /* A closed Channel still drains; a closed RecvChannel is given up. */
     if (end != NULL && !(end->dir & CSP_SEND) && atomic_load_explicit(&end->closed, memory_order_relaxed))
         return CSP_CLOSED_HANDLE;
+    if (chan->sync)
+        return csp_sync_take(chan, end, msg);
     if (chan->buffer_allows & CSP_RECV) {
         csp_queue_pop(&chan->buffer, msg);
         chan->counts.received++;
         admit_senders_locked(chan, fx);
         return CSP_OK;
     }
-    csp_case *sender = claim_first(&chan->senders_waiting); /* capacity 0 */
+    csp_case *sender = csp_chan_claim_first(&chan->senders_waiting); /* capacity 0 */
     if (sender != NULL) {
         csp_msg_move(msg, &sender->msg);
         chan->counts.sent++;
         chan->counts.received++;
-        fire(sender, CSP_OK, fx);
+        csp_chan_fire(sender, CSP_OK, fx);
         return CSP_OK;
     }
     if (chan->closed || chan->senders == 0)
@@ -611,14 +633,17 @@ void csp_chan_give_back(csp_chan *chan, csp_msg *msg, csp_effects *fx)
 {
     csp_chan_lock(chan);
     csp_case *receiver;
-    if (chan->receivers == 0) {
+    if (chan->sync) {
+        csp_sync_give_back(chan, msg, fx);
+    }
+    else if (chan->receivers == 0) {
         csp_effects_displace(fx, msg);
         chan->counts.discarded++;
         chan->counts.received--;
     }
-    else if ((receiver = claim_first(&chan->receivers_waiting)) != NULL) {
+    else if ((receiver = csp_chan_claim_first(&chan->receivers_waiting)) != NULL) {
         csp_msg_move(&receiver->msg, msg);
-        fire(receiver, CSP_OK, fx);
+        csp_chan_fire(receiver, CSP_OK, fx);
     }
     else {
         chan->counts.received--;

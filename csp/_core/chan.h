@@ -46,6 +46,7 @@ typedef struct csp_chan {
     uint8_t timer;            /* immutable: csp_timer_kind; a timer has no sender but the clock */
     bool local;               /* immutable: values are objects of one interpreter */
     bool closed;              /* guarded by lock: by close() on a Channel */
+    uint8_t sync;             /* immutable: csp_sync_kind; a primitive of csp.sync, without a buffer, and its state in `primitive` */
     uint8_t buffer_allows;    /* guarded by lock: CSP_SEND if the buffer has room, CSP_RECV if it holds a value */
     uint32_t senders, receivers; /* guarded by lock: open ends over all interpreters and messages in flight */
     csp_waitq senders_waiting, receivers_waiting; /* guarded by lock */
@@ -64,6 +65,7 @@ typedef struct csp_chan {
     _Atomic uint32_t refs;    /* acquire-release in decref: handles, parts in flight, actors, registry look-ups */
     uint32_t fork_generation; /* immutable: csp_fork_generation at birth */
     csp_msg cause;            /* guarded by lock: why the sending side ended, or empty */
+    struct csp_sync *primitive; /* RAW, owned; the pointer immutable, NULL if `sync` is 0; see sync.h */
     uint64_t exit_of;         /* immutable: the actor whose end it will tell, or 0 */
     uint32_t inert_receivers; /* guarded by lock: receiving ends that only keep the channel open, of an actor's record */
     struct csp_chan *next_registered, **prev_registered; /* guarded by the registry's lock */
@@ -85,6 +87,10 @@ typedef struct csp_end {
     uint32_t fork_generation;  /* immutable: csp_fork_generation at birth */
     uint8_t dir;               /* immutable: CSP_SEND, CSP_RECV or both */
     _Atomic bool closed;       /* set under chan->lock; relaxed look outside it is repeated inside */
+    struct csp_end *next_holder; /* guarded by chan->lock: of those with `held`; see sync.h */
+    uint32_t held;             /* guarded by chan->lock: permits of the primitive taken through it and not released */
+    bool orphan;               /* guarded by chan->lock: its Python object is gone, and it is kept for the permits that it holds; freed by who
+                                  takes back the flag when it holds none any more, else by csp_interp_died */
     bool given_up;             /* guarded by interp->lock: closed by the death of its interpreter */
     uint8_t counted;           /* guarded by chan->lock: the sides it still counts for, as CSP_SEND | CSP_RECV */
 } csp_end;
@@ -99,6 +105,8 @@ csp_chan *csp_chan_new(size_t capacity, csp_overflow overflow, bool local, const
 csp_chan *csp_reply_new(void);
 /* A timer: `due` absolute, `period` > 0 for CSP_TICK. */
 csp_chan *csp_timer_new(csp_timer_kind kind, csp_time due, csp_time period);
+/* A primitive of csp.sync; takes over `primitive`. */
+csp_chan *csp_sync_chan_new(uint8_t kind, struct csp_sync *primitive);
 void csp_chan_incref(csp_chan *chan);
 void csp_chan_decref(csp_chan *chan); /* the last one frees; no lock held */
 
@@ -188,6 +196,10 @@ static inline void csp_chan_unlock(csp_chan *chan) /* refreshes the hint */
         atomic_store_explicit(&chan->hint, ready, memory_order_release);
     csp_lock_release(&chan->lock);
 }
+
+/* For sync.c, under the lock: the oldest waiting case that nobody has claimed, claimed and off its queue, or NULL; its outcome. */
+csp_case *csp_chan_claim_first(csp_waitq *queue);
+void csp_chan_fire(csp_case *c, csp_status status, csp_effects *fx);
 
 /* --- looking --- */
 typedef struct {

@@ -344,7 +344,7 @@ static PyObject *py_copy(PyObject *module, PyObject *value)
 /* Does the pickler have to put it out of band, as a part of the message? */
 static bool is_part(csp_state *state, PyObject *object)
 {
-    return csp_is_handle(state, object) || PyMemoryView_Check(object) ||
+    return csp_is_handle(state, object) || csp_is_sync(object) || PyMemoryView_Check(object) ||
            (state->ref_type != NULL && PyObject_TypeCheck(object, state->ref_type));
 }
 

@@ -426,6 +426,11 @@ static void describe(picture *p, wait_case *w, char text[CSP_REPORT_TEXT])
     char name[96], holders[160];
     name_of(p->members[w->member].interp, name, sizeof name);
     list_holders(p, w, holders, sizeof holders);
+    if (w->chan->sync) {
+        snprintf(text, CSP_REPORT_TEXT, "%s waits for primitive %llu of csp.sync, which is shared with %s", name, (unsigned long long)w->chan->id,
+                 holders);
+        return;
+    }
     snprintf(text, CSP_REPORT_TEXT, "%s waits to %s channel %llu%s%.60s%s, whose other side is held by %s", name,
              w->dir == CSP_RECV ? "receive from" : "send on", (unsigned long long)w->chan->id,
              w->chan->name != NULL ? " '" : "", w->chan->name != NULL ? w->chan->name : "",

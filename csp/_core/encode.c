@@ -361,7 +361,7 @@ static outcome write_uncommon(encoder *e, PyObject *object)
 {
     csp_state *state = e->state;
     PyTypeObject *type = Py_TYPE(object);
-    if (csp_is_handle(state, object))
+    if (csp_is_handle(state, object) || csp_is_sync(object))
         return write_handle(e, object);
     if (type == &PyMemoryView_Type)
         return csp_encoder_memoryview(e, object);

@@ -390,6 +390,8 @@ void csp_interp_died(csp_interp *interp, csp_msg *cause, bool attached)
         if (end->chan->local && !attached)
             csp_effects_forget(&fx);
         csp_effects_run(&fx);
+        if (end->orphan) /* nobody else frees it: it holds no permit any more, so the flag is settled */
+            csp_end_free(end);
         csp_end_decref(end);
     }
 }

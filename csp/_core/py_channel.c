@@ -27,6 +27,8 @@ static PyTypeObject *type_of_dir(csp_state *state, uint8_t dir)
 
 PyObject *csp_handle_new(csp_state *state, csp_end *end)
 {
+    if (end->chan->sync)
+        return csp_sync_object_new(state, end);
     PyTypeObject *type = type_of_dir(state, end->dir);
     csp_handle *self = (csp_handle *)type->tp_alloc(type, 0);
     if (self == NULL) {

@@ -84,7 +84,7 @@ static int dissect(csp_state *state, PyObject *item, Py_ssize_t index, PyObject 
                      Py_TYPE(*p_object)->tp_name);
         return -1;
     }
-    else if ((*p_handle = offered_handle(state, item, index)) == NULL)
+    else if ((*p_handle = csp_sync_case(state, item)) == NULL && (PyErr_Occurred() || (*p_handle = offered_handle(state, item, index)) == NULL))
         return -1;
     uint8_t need = *p_value != NULL ? CSP_SEND : CSP_RECV;
     if (!(((csp_handle *)*p_handle)->end->dir & need)) {

@@ -6,6 +6,7 @@
 #include <Python.h>
 
 #include "interp.h"
+#include "sync.h"
 
 /* The exceptions of csp.errors that C raises, in the order of csp_state.errors.  X(name) */
 #define CSP_ERRORS(X)                                                                               \
@@ -38,6 +39,7 @@ typedef struct csp_state {
     PyTypeObject *actor_type;        /* handle on a csp_actor: ActorRef's C base */
     PyTypeObject *ref_type;          /* csp.ActorRef, set by csp.actors; NULL until then */
     PyTypeObject *record_types[CSP_NRECORDS]; /* tuple subclasses that cross natively, set from Python; else NULL */
+    PyTypeObject *sync_types[CSP_NSYNC]; /* by csp_sync_kind; [0] unused */
     PyTypeObject *verb_type;         /* `ref.call`, `ref.ask`, `ref.cast` */
     PyObject *call_hooks[CSP_NHOOKS]; /* functions of csp._calls; NULL until it is imported */
     _Atomic(csp_end *) idle_reply;   /* the receiving end of a reply channel that no call uses now, or NULL; py_ask.c */
@@ -74,6 +76,17 @@ typedef struct {
     csp_state *state;      /* of this interpreter's module, which the type keeps alive */
     PyObject *weakrefs;
 } csp_handle;
+
+/* A primitive of csp.sync: py_sync.c.  The same, so that it crosses as handles do. */
+typedef struct {
+    csp_handle handle;
+    PyObject *lock;        /* of a Condition: the Lock or RLock; else NULL */
+} csp_sync_object;
+bool csp_is_sync(PyObject *object);
+PyObject *csp_sync_object_new(csp_state *state, csp_end *end); /* takes over `end`, also on failure */
+/* The handle that acquires for this thread, a new reference, if the object can be a case of select; NULL without an exception if not. */
+PyObject *csp_sync_case(csp_state *state, PyObject *object);
+int csp_add_sync_types(PyObject *module, csp_state *state);
 
 static inline int csp_is_handle(csp_state *state, PyObject *object)
 {
