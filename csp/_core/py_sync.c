@@ -1,13 +1,9 @@
 /* The types of csp.sync.  What a primitive is, and who holds it, is in sync.c; how one waits, in py_wait.c. */
-#include "py_wait.h"
+#include "py_sync.h"
 
 #include <structmember.h>
 
 #include "codec.h"
-
-static csp_sync_object *sync_of(PyObject *object) { return (csp_sync_object *)object; }
-static csp_chan *chan_of(csp_sync_object *self) { return self->handle.end->chan; }
-static csp_sync *state_of(csp_sync_object *self) { return chan_of(self)->primitive; }
 
 /* --- birth and death --- */
 
@@ -24,7 +20,7 @@ static void let_go(csp_end *end)
         csp_end_free(end);
 }
 
-static void sync_dealloc(PyObject *object)
+void csp_sync_dealloc(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
     if (sync_of(object)->handle.weakrefs != NULL)
@@ -36,7 +32,7 @@ static void sync_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-bool csp_is_sync(PyObject *object) { return Py_TYPE(object)->tp_dealloc == sync_dealloc; }
+bool csp_is_sync(PyObject *object) { return Py_TYPE(object)->tp_dealloc == csp_sync_dealloc; }
 
 PyObject *csp_sync_object_new(csp_state *state, csp_end *end)
 {
@@ -59,7 +55,7 @@ PyObject *csp_sync_object_new(csp_state *state, csp_end *end)
 }
 
 /* A new primitive; takes over `sync`, which may be NULL for want of memory. */
-static PyObject *make(PyTypeObject *type, csp_sync_kind kind, csp_sync *sync)
+PyObject *csp_sync_make(PyTypeObject *type, csp_sync_kind kind, csp_sync *sync)
 {
     csp_state *state = csp_state_of_type(type);
     csp_chan *chan = sync == NULL ? NULL : csp_sync_chan_new((uint8_t)kind, sync);
@@ -75,7 +71,7 @@ static PyObject *make(PyTypeObject *type, csp_sync_kind kind, csp_sync *sync)
 /* --- what all do --- */
 
 /* Forked, or given up with its actor: -1 with the exception set. */
-static int begin(csp_sync_object *self)
+int csp_sync_begin(csp_sync_object *self)
 {
     csp_state *state = self->handle.state;
     csp_status status = csp_is_forked(self->handle.end) ? CSP_FORKED : CSP_OK;
@@ -110,7 +106,7 @@ static csp_status take(csp_sync_object *self, csp_time deadline)
     return status;
 }
 
-static PyObject *bool_of(csp_sync_object *self, csp_status status)
+PyObject *csp_sync_answer(csp_sync_object *self, csp_status status)
 {
     if (status == CSP_OK)
         Py_RETURN_TRUE;
@@ -157,13 +153,13 @@ static int parse_acquire(csp_sync_object *self, PyObject *args, PyObject *kwargs
 
 /* --- permits: locks and semaphores --- */
 
-static csp_status acquire(csp_sync_object *self, csp_time deadline)
+csp_status csp_sync_lock(csp_sync_object *self, csp_time deadline)
 {
     csp_chan *chan = chan_of(self);
     csp_sync *sync = chan->primitive;
     if (chan->sync != CSP_RLOCK)
         return take(self, deadline);
-    if (begin(self) < 0)
+    if (csp_sync_begin(self) < 0)
         return CSP_INTERRUPTED;
     csp_chan_lock(chan);
     bool mine = sync->thread == csp_sync_thread();
@@ -205,11 +201,11 @@ static release_result release_locked(csp_sync_object *self, uint32_t n, csp_effe
     return RELEASED;
 }
 
-static int release(csp_sync_object *self, uint32_t n)
+int csp_sync_unlock(csp_sync_object *self, uint32_t n)
 {
     csp_effects fx;
     csp_end *orphan = NULL;
-    if (begin(self) < 0)
+    if (csp_sync_begin(self) < 0)
         return -1;
     csp_effects_init(&fx);
     csp_chan_lock(chan_of(self));
@@ -230,7 +226,7 @@ static int release(csp_sync_object *self, uint32_t n)
     return result == RELEASED ? 0 : -1;
 }
 
-static PyObject *lock_acquire(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+PyObject *csp_sync_py_acquire(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     csp_time deadline = CSP_NEVER;
     if (nargs > 0 || kwnames != NULL) { /* rarely */
@@ -247,19 +243,19 @@ static PyObject *lock_acquire(PyObject *object, PyObject *const *args, Py_ssize_
         if (rc < 0)
             return NULL;
     }
-    return bool_of(sync_of(object), acquire(sync_of(object), deadline));
+    return csp_sync_answer(sync_of(object), csp_sync_lock(sync_of(object), deadline));
 }
 
-static PyObject *lock_enter(PyObject *object, PyObject *unused) { return bool_of(sync_of(object), acquire(sync_of(object), CSP_NEVER)); }
+PyObject *csp_sync_py_enter(PyObject *object, PyObject *unused) { return csp_sync_answer(sync_of(object), csp_sync_lock(sync_of(object), CSP_NEVER)); }
 
-static PyObject *lock_release(PyObject *object, PyObject *unused)
+PyObject *csp_sync_py_release(PyObject *object, PyObject *unused)
 {
-    if (release(sync_of(object), 1) < 0)
+    if (csp_sync_unlock(sync_of(object), 1) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
 
-static PyObject *lock_exit(PyObject *object, PyObject *const *args, Py_ssize_t nargs) { return lock_release(object, NULL); }
+static PyObject *lock_exit(PyObject *object, PyObject *const *args, Py_ssize_t nargs) { return csp_sync_py_release(object, NULL); }
 
 static PyObject *semaphore_release(PyObject *object, PyObject *args, PyObject *kwargs)
 {
@@ -271,13 +267,13 @@ static PyObject *semaphore_release(PyObject *object, PyObject *args, PyObject *k
         PyErr_SetString(PyExc_ValueError, "n must be one or more");
         return NULL;
     }
-    if (release(sync_of(object), (uint32_t)n) < 0)
+    if (csp_sync_unlock(sync_of(object), (uint32_t)n) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
 
 /* value, and what goes with it, at one moment */
-static csp_sync look(csp_sync_object *self, uint32_t *p_waiting)
+csp_sync csp_sync_look(csp_sync_object *self, uint32_t *p_waiting)
 {
     csp_chan_info info;
     csp_chan_inspect(chan_of(self), &info);
@@ -291,19 +287,19 @@ static csp_sync look(csp_sync_object *self, uint32_t *p_waiting)
 
 static PyObject *lock_locked(PyObject *object, PyObject *unused)
 {
-    return begin(sync_of(object)) < 0 ? NULL : PyBool_FromLong(look(sync_of(object), NULL).value <= 0);
+    return csp_sync_begin(sync_of(object)) < 0 ? NULL : PyBool_FromLong(csp_sync_look(sync_of(object), NULL).value <= 0);
 }
 
 static PyObject *get_owner_died(PyObject *object, void *unused)
 {
-    csp_sync now = look(sync_of(object), NULL);
+    csp_sync now = csp_sync_look(sync_of(object), NULL);
     return PyBool_FromLong(now.owner_died && now.value <= 0);
 }
 
-static PyObject *get_waiting(PyObject *object, void *unused)
+PyObject *csp_sync_get_waiting(PyObject *object, void *unused)
 {
     uint32_t waiting;
-    look(sync_of(object), &waiting);
+    csp_sync_look(sync_of(object), &waiting);
     return PyLong_FromUnsignedLong(waiting);
 }
 
@@ -315,7 +311,7 @@ static PyObject *lock_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     for (csp_sync_kind kind = CSP_LOCK; kind < CSP_NSYNC; kind++)
         if (type == state->sync_types[kind])
-            return make(type, kind, csp_sync_new(kind == CSP_EVENT || kind == CSP_GROUP ? 0 : 1));
+            return csp_sync_make(type, kind, csp_sync_new(kind == CSP_EVENT || kind == CSP_GROUP ? 0 : 1));
     return PyErr_Format(PyExc_TypeError, "cannot make a %s", type->tp_name);
 }
 
@@ -330,7 +326,7 @@ static PyObject *semaphore_new(PyTypeObject *type, PyObject *args, PyObject *kwa
         return NULL;
     }
     bool bounded = type == csp_state_of_type(type)->sync_types[CSP_BOUNDED];
-    return make(type, bounded ? CSP_BOUNDED : CSP_SEMAPHORE, csp_sync_new(value));
+    return csp_sync_make(type, bounded ? CSP_BOUNDED : CSP_SEMAPHORE, csp_sync_new(value));
 }
 
 /* --- Event, WaitGroup --- */
@@ -342,13 +338,13 @@ static PyObject *wait_here(PyObject *object, PyObject *args, PyObject *kwargs)
     csp_time deadline;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:wait", names, &timeout) || csp_parse_timeout(timeout, &deadline) < 0)
         return NULL;
-    return bool_of(sync_of(object), take(sync_of(object), deadline));
+    return csp_sync_answer(sync_of(object), take(sync_of(object), deadline));
 }
 
 static PyObject *set_event(csp_sync_object *self, int value)
 {
     csp_effects fx;
-    if (begin(self) < 0)
+    if (csp_sync_begin(self) < 0)
         return NULL;
     csp_effects_init(&fx);
     csp_chan_lock(chan_of(self));
@@ -365,13 +361,13 @@ static PyObject *event_set(PyObject *object, PyObject *unused) { return set_even
 static PyObject *event_clear(PyObject *object, PyObject *unused) { return set_event(sync_of(object), 0); }
 static PyObject *event_is_set(PyObject *object, PyObject *unused)
 {
-    return begin(sync_of(object)) < 0 ? NULL : PyBool_FromLong(look(sync_of(object), NULL).value > 0);
+    return csp_sync_begin(sync_of(object)) < 0 ? NULL : PyBool_FromLong(csp_sync_look(sync_of(object), NULL).value > 0);
 }
 
 static PyObject *group_change(csp_sync_object *self, long long n)
 {
     csp_effects fx;
-    if (begin(self) < 0)
+    if (csp_sync_begin(self) < 0)
         return NULL;
     csp_effects_init(&fx);
     csp_chan_lock(chan_of(self));
@@ -402,32 +398,32 @@ static PyObject *group_done(PyObject *object, PyObject *unused) { return group_c
 
 /* --- Once --- */
 
-static bool once_is_done(csp_sync_object *self) { return look(self, NULL).done; }
+static bool once_is_done(csp_sync_object *self) { return csp_sync_look(self, NULL).done; }
 
 static PyObject *once_do(PyObject *object, PyObject *function)
 {
     csp_sync_object *self = sync_of(object);
-    if (begin(self) < 0)
+    if (csp_sync_begin(self) < 0)
         return NULL;
     if (once_is_done(self))
         Py_RETURN_NONE;
     csp_status status = take(self, CSP_NEVER);
     if (status != CSP_OK)
-        return bool_of(self, status);
+        return csp_sync_answer(self, status);
     if (!once_is_done(self)) {
         Py_XDECREF(PyObject_CallNoArgs(function));
         PyObject *error = PyErr_GetRaisedException();
         csp_chan_lock(chan_of(self));
         state_of(self)->done = error == NULL || PyObject_TypeCheck(error, (PyTypeObject *)PyExc_Exception);
         csp_chan_unlock(chan_of(self));
-        if (release(self, 1) < 0 && error != NULL)
+        if (csp_sync_unlock(self, 1) < 0 && error != NULL)
             PyErr_Clear();
         if (error != NULL)
             PyErr_SetRaisedException(error);
         if (PyErr_Occurred())
             return NULL;
     }
-    else if (release(self, 1) < 0)
+    else if (csp_sync_unlock(self, 1) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -440,7 +436,7 @@ static PyObject *atomic_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 {
     static char *names[] = {"value", NULL};
     long long value = 0;
-    return PyArg_ParseTupleAndKeywords(args, kwargs, "|L", names, &value) ? make(type, CSP_ATOMIC, csp_sync_new(value)) : NULL;
+    return PyArg_ParseTupleAndKeywords(args, kwargs, "|L", names, &value) ? csp_sync_make(type, CSP_ATOMIC, csp_sync_new(value)) : NULL;
 }
 
 static PyObject *atomic_add(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -448,7 +444,7 @@ static PyObject *atomic_add(PyObject *object, PyObject *args, PyObject *kwargs)
     static char *names[] = {"n", NULL};
     csp_sync_object *self = sync_of(object);
     long long n = 1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|L:add", names, &n) || begin(self) < 0)
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|L:add", names, &n) || csp_sync_begin(self) < 0)
         return NULL;
     csp_chan_lock(chan_of(self));
     int64_t value = state_of(self)->value;
@@ -466,7 +462,7 @@ static PyObject *atomic_compare_exchange(PyObject *object, PyObject *args, PyObj
     static char *names[] = {"expected", "new", NULL};
     csp_sync_object *self = sync_of(object);
     long long expected, value;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LL:compare_exchange", names, &expected, &value) || begin(self) < 0)
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LL:compare_exchange", names, &expected, &value) || csp_sync_begin(self) < 0)
         return NULL;
     csp_chan_lock(chan_of(self));
     bool same = state_of(self)->value == expected;
@@ -478,7 +474,7 @@ static PyObject *atomic_compare_exchange(PyObject *object, PyObject *args, PyObj
 
 static PyObject *get_value(PyObject *object, void *unused)
 {
-    return begin(sync_of(object)) < 0 ? NULL : PyLong_FromLongLong(look(sync_of(object), NULL).value);
+    return csp_sync_begin(sync_of(object)) < 0 ? NULL : PyLong_FromLongLong(csp_sync_look(sync_of(object), NULL).value);
 }
 
 static int set_value(PyObject *object, PyObject *number, void *unused)
@@ -488,7 +484,7 @@ static int set_value(PyObject *object, PyObject *number, void *unused)
         return -1;
     }
     long long value = PyLong_AsLongLong(number);
-    if ((value == -1 && PyErr_Occurred()) || begin(sync_of(object)) < 0)
+    if ((value == -1 && PyErr_Occurred()) || csp_sync_begin(sync_of(object)) < 0)
         return -1;
     csp_chan_lock(chan_of(sync_of(object)));
     state_of(sync_of(object))->value = value;
@@ -496,212 +492,43 @@ static int set_value(PyObject *object, PyObject *number, void *unused)
     return 0;
 }
 
-/* --- Condition --- */
-
-static PyObject *condition_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"lock", NULL};
-    csp_state *state = csp_state_of_type(type);
-    PyObject *lock = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Condition", names, &lock))
-        return NULL;
-    if (lock == Py_None)
-        lock = make(state->sync_types[CSP_RLOCK], CSP_RLOCK, csp_sync_new(1));
-    else if (!csp_is_sync(lock) || chan_of(sync_of(lock))->sync > CSP_RLOCK)
-        return PyErr_Format(PyExc_TypeError, "lock must be a csp.sync.Lock or RLock, not %.100s", Py_TYPE(lock)->tp_name);
-    else
-        Py_INCREF(lock);
-    csp_sync *sync = lock == NULL ? NULL : csp_sync_new(0);
-    if (sync != NULL) {
-        sync->lock = chan_of(sync_of(lock));
-        csp_chan_incref(sync->lock);
-    }
-    csp_sync_object *self = lock == NULL ? NULL : (csp_sync_object *)make(type, CSP_CONDITION, sync);
-    if (self != NULL)
-        Py_SETREF(self->lock, Py_NewRef(lock)); /* the very handle */
-    Py_XDECREF(lock);
-    return (PyObject *)self;
-}
-
-/* Does this thread hold it (an RLock), or does anybody (a Lock, as in threading)? */
-static int ensure_owned(csp_sync_object *self, const char *verb)
-{
-    csp_sync_object *lock = sync_of(self->lock);
-    if (begin(self) < 0)
-        return -1;
-    csp_sync now = look(lock, NULL);
-    if (chan_of(lock)->sync == CSP_RLOCK ? now.thread == csp_sync_thread() : now.value <= 0)
-        return 0;
-    PyErr_Format(PyExc_RuntimeError, "cannot %s un-acquired lock", verb);
-    return -1;
-}
-
-static PyObject *condition_notify_some(csp_sync_object *self, uint32_t n)
-{
-    csp_effects fx;
-    if (ensure_owned(self, "notify on") < 0)
-        return NULL;
-    csp_effects_init(&fx);
-    csp_chan_lock(chan_of(self));
-    csp_sync_wake(chan_of(self), n, &fx);
-    csp_chan_unlock(chan_of(self));
-    csp_effects_run(&fx);
-    Py_RETURN_NONE;
-}
-
-static PyObject *condition_notify(PyObject *object, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"n", NULL};
-    int n = 1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|i:notify", names, &n))
-        return NULL;
-    return condition_notify_some(sync_of(object), n > 0 ? (uint32_t)n : 0);
-}
-
-static PyObject *condition_notify_all(PyObject *object, PyObject *unused) { return condition_notify_some(sync_of(object), UINT32_MAX); }
-
-/* Take the lock again, as often as it was held.  Only a kill, or the like, prevents it: then that exception is set as well. */
-static void reacquire(csp_sync_object *lock, uint32_t depth)
-{
-    PyObject *error = PyErr_GetRaisedException();
-    csp_status status;
-    while ((status = acquire(lock, CSP_NEVER)) == CSP_INTERRUPTED && atomic_load_explicit(&csp_record_here(lock->handle.state)->cancel, memory_order_relaxed) < CSP_KILL_ASKED)
-        Py_XSETREF(error, PyErr_GetRaisedException()); /* a signal: it is raised once the lock is ours */
-    if (status == CSP_OK && depth > 1) {
-        csp_chan_lock(chan_of(lock));
-        state_of(lock)->depth = depth;
-        csp_chan_unlock(chan_of(lock));
-    }
-    if (status != CSP_OK && status != CSP_INTERRUPTED)
-        bool_of(lock, status);
-    if (error != NULL && !PyErr_Occurred())
-        PyErr_SetRaisedException(error);
-    else
-        Py_XDECREF(error);
-}
-
-/* The wait is queued while the lock is still held, so no notification is missed. */
-static csp_status condition_wait_until(csp_sync_object *self, csp_time deadline)
-{
-    csp_state *state = self->handle.state;
-    csp_sync_object *lock = sync_of(self->lock);
-    csp_op op;
-    csp_effects fx;
-    csp_status status = csp_may_begin(state);
-    if (status != CSP_OK)
-        return status;
-    uint32_t depth = look(lock, NULL).depth;
-    csp_effects_init(&fx);
-    csp_op_init_end(&op, self->handle.end, CSP_RECV);
-    op.c.lease = false;
-    csp_waiter_init(&op.waiter, csp_record_here(state), &op.c, 1);
-    op.waiter.deadline = deadline;
-    status = csp_chan_start(&op.c, &fx); /* always pending */
-    if (chan_of(lock)->sync == CSP_RLOCK) {
-        csp_chan_lock(chan_of(lock));
-        state_of(lock)->depth = 1;
-        csp_chan_unlock(chan_of(lock));
-    }
-    release(lock, 1);
-    status = csp_wait(&op.waiter, deadline, NULL, false);
-    if (op.waiter.fired == NULL || status == CSP_TIMEOUT || status == CSP_INTERRUPTED)
-        csp_chan_withdraw(&op.c);
-    if (status != CSP_OK && status != CSP_TIMEOUT && status != CSP_INTERRUPTED)
-        csp_raise(state, status, CSP_RECV, chan_of(self), (PyObject *)self, -1);
-    reacquire(lock, depth);
-    return PyErr_Occurred() ? CSP_INTERRUPTED : status;
-}
-
-static PyObject *condition_wait(PyObject *object, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"timeout", NULL};
-    PyObject *timeout = Py_None;
-    csp_time deadline;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:wait", names, &timeout) || csp_parse_timeout(timeout, &deadline) < 0 ||
-        ensure_owned(sync_of(object), "wait on") < 0)
-        return NULL;
-    return bool_of(sync_of(object), condition_wait_until(sync_of(object), deadline));
-}
-
-static PyObject *condition_wait_for(PyObject *object, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"predicate", "timeout", NULL};
-    PyObject *predicate, *timeout = Py_None, *result;
-    csp_time deadline;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:wait_for", names, &predicate, &timeout) || csp_parse_timeout(timeout, &deadline) < 0)
-        return NULL;
-    bool late = false;
-    while ((result = PyObject_CallNoArgs(predicate)) != NULL) {
-        int true_now = PyObject_IsTrue(result);
-        if (true_now != 0 || late)
-            return true_now < 0 ? (Py_DECREF(result), NULL) : result;
-        Py_DECREF(result);
-        if (ensure_owned(sync_of(object), "wait on") < 0)
-            return NULL;
-        csp_status status = condition_wait_until(sync_of(object), deadline);
-        if (status != CSP_OK && status != CSP_TIMEOUT)
-            return bool_of(sync_of(object), status);
-        late = status == CSP_TIMEOUT;
-    }
-    return NULL;
-}
-
-static PyObject *condition_acquire(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    return lock_acquire(sync_of(object)->lock, args, nargs, kwnames);
-}
-static PyObject *condition_release(PyObject *object, PyObject *unused) { return lock_release(sync_of(object)->lock, NULL); }
-static PyObject *condition_enter(PyObject *object, PyObject *unused) { return lock_enter(sync_of(object)->lock, NULL); }
-static PyObject *condition_exit(PyObject *object, PyObject *const *args, Py_ssize_t nargs) { return lock_release(sync_of(object)->lock, NULL); }
-
 /* --- types --- */
 
-static Py_hash_t sync_hash(PyObject *object)
+Py_hash_t csp_sync_hash(PyObject *object)
 {
     Py_hash_t hash = (Py_hash_t)(chan_of(sync_of(object))->id * 0x9E3779B97F4A7C15ull >> 1);
     return hash == -1 ? -2 : hash;
 }
 
-static PyObject *sync_compare(PyObject *a, PyObject *b, int op)
+PyObject *csp_sync_compare(PyObject *a, PyObject *b, int op)
 {
     if ((op != Py_EQ && op != Py_NE) || !csp_is_sync(b))
         Py_RETURN_NOTIMPLEMENTED;
     return PyBool_FromLong((chan_of(sync_of(a)) == chan_of(sync_of(b))) == (op == Py_EQ));
 }
 
-static PyObject *sync_repr(PyObject *object)
+PyObject *csp_sync_repr(PyObject *object)
 {
     return PyUnicode_FromFormat("<%s %llu>", Py_TYPE(object)->tp_name, (unsigned long long)chan_of(sync_of(object))->id);
 }
 
-static PyObject *sync_reduce(PyObject *object, PyObject *unused)
+PyObject *csp_sync_reduce(PyObject *object, PyObject *unused)
 {
     return csp_raise_format(sync_of(object)->handle.state, CSP_E_NotShareable,
                             "a %s crosses only inside a value sent through a channel, it cannot be pickled or copied", Py_TYPE(object)->tp_name);
 }
 
-#define FAST(f) ((PyCFunction)(void (*)(void))(f))
-#define KEYWORDS (METH_VARARGS | METH_KEYWORDS)
-#define DOC(signature, text) PyDoc_STR(signature "\n--\n\n" text)
-#define REDUCE {"__reduce__", sync_reduce, METH_NOARGS, DOC("__reduce__($self, /)", "Refuse: it crosses only inside a value sent through a channel.")}
-#define ACQUIRE(f, t) {"acquire", FAST(f), METH_FASTCALL | METH_KEYWORDS, DOC("acquire($self, /, blocking=True, timeout=" t ")", "Wait for a permit; False if there was none in time.")}
-#define CONTEXT(enter, exit)                                                                        \
-    {"__enter__", enter, METH_NOARGS, DOC("__enter__($self, /)", "Acquire.")},                      \
-    {"__exit__", FAST(exit), METH_FASTCALL, DOC("__exit__($self, /, *exc)", "Release.")}
-#define WAITING {"waiting", get_waiting, NULL, PyDoc_STR("How many wait for it now, over all interpreters.")}
-
 static PyMethodDef lock_methods[] = {
-    ACQUIRE(lock_acquire, "-1"), CONTEXT(lock_enter, lock_exit), REDUCE,
-    {"release", lock_release, METH_NOARGS, DOC("release($self, /)", "Release it; RuntimeError if it is not held (an RLock: by this thread).")},
+    ACQUIRE(csp_sync_py_acquire, "-1"), CONTEXT(csp_sync_py_enter, lock_exit), REDUCE,
+    {"release", csp_sync_py_release, METH_NOARGS, DOC("release($self, /)", "Release it; RuntimeError if it is not held (an RLock: by this thread).")},
     {"locked", lock_locked, METH_NOARGS, DOC("locked($self, /)", "Is it held by anybody?")},
     {NULL},
 };
 static PyMethodDef semaphore_methods[] = {
-    ACQUIRE(lock_acquire, "None"), CONTEXT(lock_enter, lock_exit), REDUCE,
+    ACQUIRE(csp_sync_py_acquire, "None"), CONTEXT(csp_sync_py_enter, lock_exit), REDUCE,
     {"release", FAST(semaphore_release), KEYWORDS, DOC("release($self, /, n=1)", "Give n permits back.  A BoundedSemaphore raises ValueError beyond its initial value.")},
     {NULL},
 };
-#define WAIT(f) {"wait", FAST(f), KEYWORDS, DOC("wait($self, /, timeout=None)", "Wait; False if the timeout (seconds) passed first.")}
 static PyMethodDef event_methods[] = {
     WAIT(wait_here), REDUCE,
     {"set", event_set, METH_NOARGS, DOC("set($self, /)", "Set it, and wake all who wait.")},
@@ -723,41 +550,27 @@ static PyMethodDef atomic_methods[] = {
     {"compare_exchange", FAST(atomic_compare_exchange), KEYWORDS, DOC("compare_exchange($self, /, expected, new)", "Set it to `new` if it is `expected`; was it?")},
     REDUCE, {NULL},
 };
-static PyMethodDef condition_methods[] = {
-    ACQUIRE(condition_acquire, "-1"), CONTEXT(condition_enter, condition_exit), WAIT(condition_wait), REDUCE,
-    {"release", condition_release, METH_NOARGS, DOC("release($self, /)", "Release the lock.")},
-    {"wait_for", FAST(condition_wait_for), KEYWORDS, DOC("wait_for($self, /, predicate, timeout=None)", "Wait until predicate() is true; its last result.")},
-    {"notify", FAST(condition_notify), KEYWORDS, DOC("notify($self, /, n=1)", "Wake up to n who wait, the oldest first.")},
-    {"notify_all", condition_notify_all, METH_NOARGS, DOC("notify_all($self, /)", "Wake all who wait.")},
-    {NULL},
-};
-
 static PyGetSetDef lock_getters[] = {
     {"owner_died", get_owner_died, NULL, PyDoc_STR("Did the last holder end without a release?  True until the present one releases.")}, WAITING, {NULL}};
 static PyGetSetDef waiting_getters[] = {WAITING, {NULL}};
 static PyGetSetDef once_getters[] = {{"done", get_done, NULL, PyDoc_STR("Has the function returned?")}, WAITING, {NULL}};
 static PyGetSetDef atomic_getters[] = {{"value", get_value, set_value, PyDoc_STR("The number.")}, {NULL}};
-static PyMemberDef members[] = {{"__weaklistoffset__", Py_T_PYSSIZET, offsetof(csp_handle, weakrefs), Py_READONLY}, {NULL}};
+PyMemberDef csp_sync_members[] = {{"__weaklistoffset__", Py_T_PYSSIZET, offsetof(csp_handle, weakrefs), Py_READONLY}, {NULL}};
 
-#define SLOTS(var, new, methods, getters, doc)                                                      \
-    static PyType_Slot var[] = {{Py_tp_new, new}, {Py_tp_dealloc, sync_dealloc}, {Py_tp_methods, methods}, {Py_tp_getset, getters}, \
-                                {Py_tp_members, members}, {Py_tp_hash, sync_hash}, {Py_tp_richcompare, sync_compare}, {Py_tp_repr, sync_repr}, \
-                                {Py_tp_doc, (void *)(doc)}, {0, NULL}}
-SLOTS(lock_slots, lock_new, lock_methods, lock_getters, PyDoc_STR("Lock()\n--\n\nthreading.Lock, between interpreters; released when its holder's actor or interpreter ends."));
-SLOTS(rlock_slots, lock_new, lock_methods, lock_getters, PyDoc_STR("RLock()\n--\n\nthreading.RLock, between interpreters; owned by a thread."));
-SLOTS(semaphore_slots, semaphore_new, semaphore_methods, waiting_getters, PyDoc_STR("Semaphore(value=1)\n--\n\nthreading.Semaphore, between interpreters, first come first served."));
-SLOTS(bounded_slots, semaphore_new, semaphore_methods, waiting_getters, PyDoc_STR("BoundedSemaphore(value=1)\n--\n\nA Semaphore that never exceeds its initial value."));
-SLOTS(event_slots, lock_new, event_methods, waiting_getters, PyDoc_STR("Event()\n--\n\nthreading.Event, between interpreters."));
-SLOTS(condition_slots, condition_new, condition_methods, waiting_getters, PyDoc_STR("Condition(lock=None)\n--\n\nthreading.Condition, between interpreters, over a Lock or RLock of csp.sync."));
-SLOTS(group_slots, lock_new, group_methods, waiting_getters, PyDoc_STR("WaitGroup()\n--\n\nGo's sync.WaitGroup: wait until a counter is zero."));
-SLOTS(once_slots, lock_new, once_methods, once_getters, PyDoc_STR("Once()\n--\n\nGo's sync.Once: a function that is called once, by whoever comes first."));
-SLOTS(atomic_slots, atomic_new, atomic_methods, atomic_getters, PyDoc_STR("AtomicInt(value=0)\n--\n\nA number of 64 bits that interpreters share."));
+static SLOTS(lock_slots, lock_new, lock_methods, lock_getters, PyDoc_STR("Lock()\n--\n\nthreading.Lock, between interpreters; released when its holder's actor or interpreter ends."));
+static SLOTS(rlock_slots, lock_new, lock_methods, lock_getters, PyDoc_STR("RLock()\n--\n\nthreading.RLock, between interpreters; owned by a thread."));
+static SLOTS(semaphore_slots, semaphore_new, semaphore_methods, waiting_getters, PyDoc_STR("Semaphore(value=1)\n--\n\nthreading.Semaphore, between interpreters, first come first served."));
+static SLOTS(bounded_slots, semaphore_new, semaphore_methods, waiting_getters, PyDoc_STR("BoundedSemaphore(value=1)\n--\n\nA Semaphore that never exceeds its initial value."));
+static SLOTS(event_slots, lock_new, event_methods, waiting_getters, PyDoc_STR("Event()\n--\n\nthreading.Event, between interpreters."));
+static SLOTS(group_slots, lock_new, group_methods, waiting_getters, PyDoc_STR("WaitGroup()\n--\n\nGo's sync.WaitGroup: wait until a counter is zero."));
+static SLOTS(once_slots, lock_new, once_methods, once_getters, PyDoc_STR("Once()\n--\n\nGo's sync.Once: a function that is called once, by whoever comes first."));
+static SLOTS(atomic_slots, atomic_new, atomic_methods, atomic_getters, PyDoc_STR("AtomicInt(value=0)\n--\n\nA number of 64 bits that interpreters share."));
 
 #define SPEC(name, slots) {"csp.sync." name, sizeof(csp_sync_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots}
 static PyType_Spec specs[CSP_NSYNC] = {
     [CSP_LOCK] = SPEC("Lock", lock_slots), [CSP_RLOCK] = SPEC("RLock", rlock_slots), [CSP_SEMAPHORE] = SPEC("Semaphore", semaphore_slots),
     [CSP_BOUNDED] = SPEC("BoundedSemaphore", bounded_slots), [CSP_EVENT] = SPEC("Event", event_slots),
-    [CSP_CONDITION] = SPEC("Condition", condition_slots), [CSP_GROUP] = SPEC("WaitGroup", group_slots), [CSP_ONCE] = SPEC("Once", once_slots),
+    [CSP_CONDITION] = SPEC("Condition", csp_condition_slots), [CSP_GROUP] = SPEC("WaitGroup", group_slots), [CSP_ONCE] = SPEC("Once", once_slots),
     [CSP_ATOMIC] = SPEC("AtomicInt", atomic_slots),
 };
 
