@@ -96,6 +96,22 @@ class _CallAt:
             self._again()
 
 
+def _waker(loop: "Any") -> "Callable[[], None]":
+    from weakref import ref
+
+    weak = ref(loop)
+
+    def wake() -> None:
+        loop = weak()
+        if loop is not None:
+            loop.call_soon_threadsafe(_nothing)
+
+    return wake
+
+
+def _nothing() -> None: ...
+
+
 def _asyncio_here(asyncio: "Any") -> _Asyncio:
     global _loops
     loop = asyncio.get_running_loop()
@@ -107,6 +123,7 @@ def _asyncio_here(asyncio: "Any") -> _Asyncio:
     if ours is None:
         ours = _loops[loop] = _Asyncio()
         loop.add_reader(ours.core.fileno(), ours.drain)
+        ours.core.wake = _waker(loop)
     return ours
 
 
@@ -120,15 +137,19 @@ class _Trio:
         self.core = _core.Loop()
         self.timers: list[list[Any]] = []  # a heap of [trio's time, a number, the wait, or None once that is over]
         self.count = self.over = 0
+        self.dead = False  # a kill has hit the pump: nobody reschedules any more
 
     async def pump(self) -> None:
         trio = sys.modules["trio"]
-        while True:
-            with trio.CancelScope(deadline=self.timers[0][0] if self.timers else float("inf")):
-                await trio.lowlevel.wait_readable(self.core.fileno())
-            self._fire_timers(trio.current_time())
-            for wait in self.core.drain():
-                trio.lowlevel.reschedule(wait.token)
+        try:
+            while True:
+                with trio.CancelScope(deadline=self.timers[0][0] if self.timers else float("inf")):
+                    await trio.lowlevel.wait_readable(self.core.fileno())
+                self._fire_timers(trio.current_time())
+                for wait in self.core.drain():
+                    trio.lowlevel.reschedule(wait.token)
+        finally:
+            self.dead = True
 
     def _fire_timers(self, now: float) -> None:
         while self.timers and self.timers[0][0] <= now:
@@ -174,11 +195,18 @@ class _Trio:
         due = wait.due()
         timer = None if due is None else self._set_timer(wait, due, trio.current_time())
         wait.token = trio.lowlevel.current_task()
-        abort = trio.lowlevel.Abort
+
+        def abort(_: object) -> "Any":
+            if self.dead and not wait.cancel():
+                wait.settle()
+            return trio.lowlevel.Abort.SUCCEEDED if self.dead or wait.cancel() else trio.lowlevel.Abort.FAILED
+
         try:
-            await trio.lowlevel.wait_task_rescheduled(lambda _: abort.SUCCEEDED if wait.cancel() else abort.FAILED)
+            await trio.lowlevel.wait_task_rescheduled(abort)
         except BaseException:
-            wait.put_back()  # only of a task that is torn down by force
+            if not wait.cancel():  # a task that is torn down by force
+                wait.settle()
+                wait.put_back()
             raise
         finally:
             wait.token = None
@@ -195,8 +223,23 @@ def _trio_here(trio: "Any") -> _Trio:
     if ours is None:
         ours = _Trio()
         _run_var.set(ours)
+        ours.core.wake = _trio_waker(trio)
         trio.lowlevel.spawn_system_task(ours.pump, name="csp")
     return ours
+
+
+def _trio_waker(trio: "Any") -> "Callable[[], None]":
+    """Also when trio's own tasks, which the public way goes through, have been killed: by what wakes a guest run."""
+    token = trio.lowlevel.current_trio_token()
+    runner = getattr(trio._core._run.GLOBAL_RUN_CONTEXT, "runner", None)
+    force = getattr(getattr(runner, "io_manager", None), "force_wakeup", None)
+
+    def wake() -> None:
+        if force is not None:
+            force()
+        token.run_sync_soon(_nothing)
+
+    return wake
 
 
 # --- either ---

@@ -85,7 +85,15 @@ def _live(ref: "_ref.ActorRef") -> None:
     except BaseException as error:
         _say(_exit(ref, False, error), returned=False)
         return
-    if isinstance(target, type):
+    if options.pop("async", False):
+        from csp import _async_serving
+
+        serves = isinstance(target, type)
+        if not serves and not options.get("ready"):
+            _core.boot_alive()
+        args = (ref, target, args, kwargs, options) if serves else (target, args, kwargs, options)
+        target, kwargs = _async_serving.serve_class if serves else _async_serving.run_function, {}
+    elif isinstance(target, type):
         from csp._serving import serve_class
 
         target, args, kwargs = serve_class, (ref, target, args, kwargs, options), {}

@@ -42,10 +42,9 @@ def serve_class(
     _hook(instance, "on_stop", "shutdown")
 
 
-def _hook(instance: object, name: str, *args: object) -> None:
+def _hook(instance: object, name: str, *args: object) -> object:
     hook = getattr(instance, name, None)
-    if hook is not None:
-        hook(*args)
+    return None if hook is None else hook(*args)
 
 
 def _report(instance: object, error: BaseException) -> None:
@@ -111,12 +110,13 @@ def _handle(ref: "ActorRef", instance: "Any", message: "Any", lease: "_core.Leas
     _keep(lease)  # else it stays on lease, and goes back as this life ends
 
 
-def _receive(ref: "ActorRef", instance: "Any", message: object) -> None:
+def _receive(ref: "ActorRef", instance: "Any", message: object) -> object:
     receive = getattr(instance, "on_receive", None)
     if receive is None:
         _core.dead_letter(DeadLetter((ref, message, 1)))
-    else:
-        receive(message)
+        return None
+    result: object = receive(message)
+    return result
 
 
 def _handle_call(instance: "Any", request: Request, lease: "_core.Lease[Any] | None") -> None:

@@ -107,7 +107,7 @@ class WarmPool:
 
 def modules_of(actor: Any) -> "set[Any]":
     """What an interpreter has to import before it can run the actor: names of modules, or the reference to the main program."""
-    from csp.actors import by_reference
+    from csp.actors import by_reference, is_async
 
     reference = by_reference(actor)
     if type(reference) is not tuple:
@@ -119,6 +119,8 @@ def modules_of(actor: Any) -> "set[Any]":
         modules.add(reference[0])
     if isinstance(actor, type):
         modules.add("csp._serving")
+    if is_async(actor):
+        modules |= {"csp._async_serving", (getattr(actor, "__csp_actor__", None) or {}).get("loop", "trio")}
     return modules
 
 

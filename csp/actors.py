@@ -67,10 +67,10 @@ _MAILBOX = 1024
 _MAX_DELIVERIES = 3
 _ISOLATIONS = ("interpreter", "thread", "process")
 _KINDS = {"interpreter": 0, "thread": 2}  # as spawn_actor wants it; 1 is csp.interpreters
-_LIFE_OPTIONS = ("ready", "on_crash")  # what a life has to know itself
+_LIFE_OPTIONS = ("ready", "on_crash", "trap_stop", "loop", "concurrency")  # what a life has to know itself
 _ON_CRASH = ("drop", "redeliver", "dead_letter")
 _OPTIONS = frozenset(
-    "isolation mailbox trap_stop ready start_timeout watchdog on_crash max_deliveries".split()
+    "isolation mailbox trap_stop ready start_timeout watchdog on_crash max_deliveries loop concurrency".split()
 )
 
 
@@ -131,6 +131,9 @@ def actor(function: "Any" = None, /, **options: "Any") -> "Any":
     - `on_crash`: what becomes of the message in hand when a class actor crashes: `"drop"` (the default), `"redeliver"` (to its next
       life) or `"dead_letter"` (to `csp.dead_letters`).
     - `max_deliveries`: with `"redeliver"`, how often a message is handed out in all, 3 by default; then it is a dead letter.
+    - `loop`: under what the `async def` function, or the class with `async def` methods, runs: `"trio"` (the default) or `"asyncio"`.
+      A stop is a cancellation there.
+    - `concurrency`: how many messages such a class handles at once, each in a task of its own; 1 by default.
     - `ready`: `spawn` waits until the actor calls `current_actor().ready()`.
     - `start_timeout`: how many seconds `spawn` waits for it to be up; then it is killed, and `ActorStartError` raised.
     - `watchdog`: an actor that for so many seconds neither finishes a message nor waits in csp is killed, with reason `"watchdog"`; the
@@ -142,6 +145,7 @@ def actor(function: "Any" = None, /, **options: "Any") -> "Any":
     def decorate(function: "Any") -> "Any":
         if not callable(function):
             raise TypeError(f"@actor decorates a function, not {type(function).__name__}")
+        _check_async(function, options)
         function.__csp_actor__ = options
         function.spawn = _Spawn(function)
         return function
@@ -161,6 +165,22 @@ def _check_options(options: "dict[str, Any]") -> None:
         raise ValueError(f"isolation must be one of {', '.join(_ISOLATIONS)}, not {options['isolation']!r}")
     _mailbox(options.get("mailbox", _MAILBOX))
     _watchdog(options.get("watchdog"))
+
+
+def _check_async(target: "Any", options: "dict[str, Any]") -> None:
+    loop, concurrency = options.get("loop", "trio"), options.get("concurrency", 1)
+    if loop not in ("trio", "asyncio"):
+        raise ValueError(f"loop must be 'trio' or 'asyncio', not {loop!r}")
+    if type(concurrency) is not int or concurrency < 1:
+        raise ValueError(f"concurrency must be an int of at least 1, not {concurrency!r}")
+    if not is_async(target):
+        for name in ("loop", "concurrency"):
+            if name in options:
+                raise ValueError(f"{name} is for `async def` actors, and {target.__name__} is none")
+    elif "concurrency" in options and not isinstance(target, type):
+        raise ValueError(f"concurrency is for class actors: {target.__name__} is a function, and starts its own tasks")
+    elif isinstance(target, type) and options.get("on_crash", "drop") != "drop":
+        raise ValueError(f"on_crash={options['on_crash']!r} is not there for classes with `async def` methods")
 
 
 def _mailbox(capacity: "Any") -> int:
@@ -296,7 +316,23 @@ def restart(
 
 def _payload(target: "Any", args: "tuple[object, ...]", kwargs: "dict[str, object]") -> "tuple[Any, ...]":
     options = {key: value for key, value in _options(target).items() if key in _LIFE_OPTIONS}
+    if is_async(target):
+        options["async"] = True
     return by_reference(target), args, kwargs, options
+
+
+_COROUTINE = 0x80  # inspect.CO_COROUTINE, without inspect
+
+
+def is_async(target: "Any") -> bool:
+    """Is it an `async def` function, or a class that has `async def` methods, its own or inherited?"""
+    if isinstance(target, type):
+        return any(is_async(value) for base in target.__mro__ for value in vars(base).values() if not isinstance(value, type))
+    code = getattr(getattr(target, "__func__", target), "__code__", None)
+    return type(code) is _CODE and bool(code.co_flags & _COROUTINE)
+
+
+_CODE = type(is_async.__code__)
 
 
 def by_reference(function: "Any") -> "Any":
@@ -336,8 +372,6 @@ def _check_target(function: "Any", isolation: str) -> None:
         raise NotImplementedError("isolation='process' is not implemented yet: use 'interpreter' or 'thread'")
     if not callable(function):
         raise TypeError(f"an actor is made of a function, not of {type(function).__name__}")
-    if getattr(getattr(function, "__code__", None), "co_flags", 0) & 0x80:  # inspect.CO_COROUTINE
-        raise NotImplementedError(f"{function.__name__} is async: async actors are not implemented yet")
 
 
 def _name_the_argument(text: str) -> str:

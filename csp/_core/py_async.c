@@ -16,9 +16,14 @@
 
 typedef enum { BEGUN, SETTLED, DONE, CANCELLED, TAKEN } phase;
 
-typedef struct {
+typedef struct csp_loop_object {
     PyObject_HEAD
-    csp_loop *loop; /* owned; NULL once closed */
+    csp_loop *loop; /* owned; immutable but for its end */
+    csp_state *state; /* immutable: the list is its `loops` */
+    struct csp_loop_object *next, **link; /* guarded by the GIL: the interpreter's event loops */
+    struct wait_object *waits; /* guarded by the GIL: those that are listed */
+    unsigned long thread; /* immutable: whose event loop it is */
+    PyObject *wake; /* how to make the event loop itself run Python code; NULL: not known */
 } loop_object;
 
 typedef struct wait_object wait_object;
@@ -39,10 +44,33 @@ struct wait_object {
     csp_status status;  /* with DONE and SETTLED */
     phase phase;        /* the event loop's thread only, as all of it */
     bool listed;        /* the loop has it or will have it: it keeps itself alive */
+    struct wait_object *next, **link; /* while it is listed: the loop's `waits` */
     bool single;        /* a send or a receive: its result is the bare value */
 };
 
 /* --- Wait --- */
+
+static void enlist(wait_object *self)
+{
+    loop_object *loop = self->loop;
+    self->listed = true;
+    self->link = &loop->waits;
+    self->next = loop->waits;
+    if (self->next != NULL)
+        self->next->link = &self->next;
+    loop->waits = self;
+    Py_INCREF(self);
+}
+
+/* The caller has a reference. */
+static void unlist(wait_object *self)
+{
+    *self->link = self->next;
+    if (self->next != NULL)
+        self->next->link = self->link;
+    self->listed = false;
+    Py_DECREF(self);
+}
 
 /* The waiter has an outcome, or none and never will. */
 static void leave(wait_object *self)
@@ -82,8 +110,7 @@ static void start(wait_object *self)
     if (self->status != CSP_PENDING)
         return;
     self->phase = BEGUN;
-    self->listed = true;
-    Py_INCREF(self);
+    enlist(self);
     waiter->since = csp_now();
     csp_interp_incref(waiter->interp); /* of an actor that is a thread: it may be over when the loop hears of it */
     csp_interp_enter_wait(waiter->interp, waiter); /* if it is being stopped, then that is the outcome, and comes by the loop */
@@ -194,8 +221,7 @@ static PyObject *wait_cancel(PyObject *object, PyObject *unused)
     leave(self);
     csp_cases_clear(&self->cs);
     self->phase = CANCELLED;
-    self->listed = false;
-    Py_DECREF(self); /* the caller has another */
+    unlist(self);
     Py_RETURN_TRUE;
 }
 
@@ -402,6 +428,15 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         Py_DECREF(self);
         return PyErr_SetFromErrno(PyExc_OSError);
     }
+    if (self != NULL) {
+        self->state = csp_state_of_type(type);
+        self->thread = PyThread_get_thread_ident();
+        self->link = &self->state->loops;
+        self->next = self->state->loops;
+        if (self->next != NULL)
+            self->next->link = &self->next;
+        self->state->loops = self;
+    }
     return (PyObject *)self;
 }
 
@@ -422,8 +457,8 @@ static PyObject *loop_drain(PyObject *object, PyObject *unused)
     int failed = 0;
     for (; waiter != NULL; waiter = next) {
         next = waiter->next_wake;
-        wait_object *self = ((async_waiter *)waiter)->owner;
-        self->listed = false;
+        wait_object *self = (wait_object *)Py_NewRef(((async_waiter *)waiter)->owner);
+        unlist(self);
         if (self->phase == BEGUN) { /* else its outcome was fetched, it is here for the last time */
             keep_outcome(self, DONE);
             failed |= PyList_Append(list, (PyObject *)self);
@@ -445,10 +480,53 @@ static PyObject *loop_poke(PyObject *object, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+#define MANY_LOOPS 16
+
+void csp_poke_loops(csp_state *state)
+{
+    PyObject *wakes[MANY_LOOPS];
+    int n = 0;
+    for (loop_object *self = state->loops; self != NULL; self = self->next) {
+        csp_loop_poke(self->loop); /* both ways: either may have been hit by a kill already */
+        if (self->wake != NULL && n < MANY_LOOPS)
+            wakes[n++] = Py_NewRef(self->wake);
+    }
+    while (n-- > 0) { /* Python runs now: the list may change */
+        PyObject *done = PyObject_CallNoArgs(wakes[n]);
+        Py_XDECREF(done);
+        PyErr_Clear(); /* it has ended, say */
+        Py_DECREF(wakes[n]);
+    }
+}
+
+static PyObject *loop_get_wake(PyObject *object, void *unused)
+{
+    loop_object *self = (loop_object *)object;
+    return Py_NewRef(self->wake == NULL ? Py_None : self->wake);
+}
+
+static int loop_set_wake(PyObject *object, PyObject *wake, void *unused)
+{
+    loop_object *self = (loop_object *)object;
+    Py_XSETREF(self->wake, Py_XNewRef(wake));
+    return 0;
+}
+
+static PyGetSetDef loop_getters[] = {
+    {"wake", loop_get_wake, loop_set_wake, PyDoc_STR("A function that makes the event loop run Python code, from any thread.")},
+    {NULL},
+};
+
 static void loop_dealloc(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
     loop_object *self = (loop_object *)object;
+    if (self->link != NULL) {
+        *self->link = self->next;
+        if (self->next != NULL)
+            self->next->link = self->link;
+    }
+    Py_XDECREF(self->wake);
     if (self->loop != NULL)
         csp_loop_free(self->loop); /* each Wait holds a reference on us: nobody waits through it */
     type->tp_free(object);
@@ -464,12 +542,47 @@ static PyMethodDef loop_methods[] = {
 
 static PyType_Slot loop_slots[] = {
     {Py_tp_doc, (void *)"The wake target of one running event loop: one descriptor, whatever the number of waits."},
-    {Py_tp_new, loop_new}, {Py_tp_dealloc, loop_dealloc}, {Py_tp_methods, loop_methods}, {0, NULL},
+    {Py_tp_new, loop_new}, {Py_tp_dealloc, loop_dealloc}, {Py_tp_methods, loop_methods},
+    {Py_tp_getset, loop_getters}, {0, NULL},
 };
 
 static PyType_Spec loop_spec = {"csp.Loop", sizeof(loop_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, loop_slots};
 
+/* Nobody is left to be woken.  It called off, its tasks can be collected: until then it keeps them alive. */
+static void abandon(loop_object *self)
+{
+    Py_CLEAR(self->wake);
+    for (wait_object *wait; (wait = self->waits) != NULL;) {
+        Py_INCREF(wait);
+        Py_CLEAR(wait->token);
+        Py_DECREF(wait_cancel((PyObject *)wait, NULL));
+        if (wait->listed) { /* lost: it is on its way here */
+            Py_DECREF(wait_settle((PyObject *)wait, NULL));
+            Py_DECREF(wait_put_back((PyObject *)wait, NULL));
+            PyObject *waits = loop_drain((PyObject *)self, NULL);
+            Py_XDECREF(waits);
+            PyErr_Clear();
+        }
+        Py_DECREF(wait);
+    }
+}
+
+/* The event loops of this thread have been left half-way. */
+static PyObject *abandon_loops(PyObject *module, PyObject *unused)
+{
+    csp_state *state = csp_state_of_module(module);
+    unsigned long thread = PyThread_get_thread_ident();
+    for (loop_object *next, *self = (loop_object *)Py_XNewRef(state->loops); self != NULL; self = next) {
+        if (self->thread == thread)
+            abandon(self);
+        next = (loop_object *)Py_XNewRef(self->next); /* only now: what was freed may have been loops */
+        Py_DECREF(self);
+    }
+    Py_RETURN_NONE;
+}
+
 PyMethodDef csp_async_functions[] = {
+    {"abandon_loops", abandon_loops, METH_NOARGS, PyDoc_STR("abandon_loops()\n\nThe event loops of this thread have been left half-way: call off what waits through them.")},
     {"begin_recv", begin_recv, METH_VARARGS, PyDoc_STR("begin_recv(loop, handle) -> Wait")},
     {"begin_send", begin_send, METH_VARARGS, PyDoc_STR("begin_send(loop, handle, value) -> Wait")},
     {"begin_select", begin_select, METH_VARARGS, PyDoc_STR("begin_select(loop, cases, priority) -> Wait")},

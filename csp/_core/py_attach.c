@@ -91,6 +91,7 @@ static bool throw_once(csp_owner *owner, csp_throw what)
         PyEval_RestoreThread(tstate); /* waits for the interpreter's lock: for ever, if C code never lets go of it */
         PyObject *exception = what == CSP_THROW_KILLED ? owner->state->errors[CSP_E_Killed] : PyExc_KeyboardInterrupt;
         PyThreadState_SetAsyncExc(ident, exception);
+        csp_poke_loops(owner->state); /* one that sleeps in its selector would not see it */
         PyThreadState_Clear(tstate);
         PyThreadState_DeleteCurrent();
     }

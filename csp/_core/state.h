@@ -44,6 +44,7 @@ typedef struct csp_state {
     PyObject *call_hooks[CSP_NHOOKS]; /* functions of csp._calls; NULL until it is imported */
     _Atomic(csp_end *) idle_reply;   /* the receiving end of a reply channel that no call uses now, or NULL; py_ask.c */
     uint32_t random;                 /* of select's choice; any value, races are harmless */
+    struct csp_loop_object *loops;   /* guarded by the GIL: the event loops of this interpreter, py_async.c */
     PyObject *pickling, *awaiting;   /* csp._pickling, csp._awaiting, imported on first need; NULL until then */
     PyObject *key_cache[CSP_KEY_CACHE]; /* str or NULL; decode.c */
     PyObject *str_index, *str_channel, *str_cause, *str_sent, *str_case; /* interned names; str_case: "__csp_case__" */
@@ -96,6 +97,9 @@ static inline int csp_is_handle(csp_state *state, PyObject *object)
 
 /* A new Python handle that takes over `end` (also on failure).  Its type follows end->dir. */
 PyObject *csp_handle_new(csp_state *state, csp_end *end);
+
+/* Let the event loops of this interpreter look about themselves: an exception was raised in its code.  py_async.c */
+void csp_poke_loops(csp_state *state);
 
 /* Awaiting, for its method tables: py_async.c */
 extern const char csp_arecv_doc[], csp_asend_doc[], csp_aenter_doc[], csp_aexit_doc[];

@@ -1,0 +1,361 @@
+"""`async def` actors: a function, or a class with `async def` methods, under trio (or asyncio) in the actor's own thread.
+
+A stop is a cancellation: what the actor awaits, channel or not, is cancelled, `finally` blocks run, and `on_stop` runs outside of
+the cancelled part.  An actor that traps stops is not cancelled; it looks at `current_actor().stopping`.  A kill is as for all
+actors; the wait for the stop that is always under way lets the event loop hear of it.
+
+A class handles one message at a time, unless it was declared `concurrency=n`: then up to n are handled by tasks of their own.
+"""
+
+import sys
+
+from csp import _core, _ref
+from csp._awaiting import aselect
+from csp._calls import Request
+from csp._serving import _fail, _hook, _receive, _refuse, snapshot
+from csp.errors import DecodeError, EndOfChannel, Killed, Stopped
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from typing import Any
+
+    from csp._ref import ActorRef
+
+    Inbox = _core.RecvChannel[Any]
+    Stopping = _core.RecvChannel[bool] | None  # None: stops are trapped
+    Body = Callable[[], Awaitable[Any]]
+
+# --- the loops ---
+
+
+class _Trio:
+    """The actor's life as a run of trio."""
+
+    def __init__(self) -> None:
+        import trio
+
+        self._trio = trio
+        self.cancelled = trio.Cancelled
+        _threads_of_this_interpreter()
+
+    def run(self, body: "Body", stopping: "Stopping", last: "Body | None" = None) -> "Any":
+        """What `body` returns; if a stop has cancelled it, `last` is run, or else `Stopped` raised."""
+        trio = self._trio
+
+        async def watch(scope: "Any") -> None:
+            await _asked(stopping)
+            scope.cancel()
+
+        async def life() -> "Any":
+            with trio.CancelScope() as scope:
+                trio.lowlevel.spawn_system_task(watch, scope)
+                result = await body()
+            if last is not None:
+                await last()
+            elif scope.cancelled_caught:
+                raise Stopped("the actor was stopped")
+            return result if not scope.cancelled_caught else None
+
+        return _or_killed(lambda: trio.run(life))
+
+    async def limited(self, count: int, serve: "Callable[[Any], Coroutine[Any, Any, None]]") -> None:
+        """`serve` with a function that runs a coroutine in a task of its own, as soon as fewer than `count` run."""
+        places = self._trio.Semaphore(count)
+
+        async def occupy(work: "Callable[..., Awaitable[None]]", args: "tuple[Any, ...]") -> None:
+            try:
+                await work(*args)
+            finally:
+                places.release()
+
+        async with self._trio.open_nursery() as nursery:
+
+            async def start(work: "Callable[..., Awaitable[None]]", *args: "Any") -> None:
+                nursery.start_soon(occupy, work, args)
+
+            await serve((places.acquire, places.release, start))
+
+
+class _Asyncio:
+    """The actor's life as a run of asyncio."""
+
+    def __init__(self) -> None:
+        import asyncio
+
+        self._asyncio = asyncio
+        self.cancelled = asyncio.CancelledError
+
+    def run(self, body: "Body", stopping: "Stopping", last: "Body | None" = None) -> "Any":
+        asyncio = self._asyncio
+
+        async def life() -> "Any":
+            stopped, result = False, None
+
+            async def watch(task: "Any") -> None:
+                nonlocal stopped
+                await _asked(stopping)
+                stopped = True
+                task.cancel()
+
+            asyncio.get_running_loop().set_exception_handler(_no_news_of_kills)
+            this = asyncio.current_task()
+            watcher = asyncio.create_task(watch(this))
+            try:
+                result = await body()
+            except asyncio.CancelledError:
+                if not stopped:
+                    raise
+                this.uncancel()
+                if last is None:
+                    raise Stopped("the actor was stopped") from None
+            finally:
+                watcher.cancel()
+            if last is not None:
+                await last()
+            return result
+
+        return _or_killed(lambda: asyncio.run(life()))
+
+    async def limited(self, count: int, serve: "Callable[[Any], Coroutine[Any, Any, None]]") -> None:
+        places = self._asyncio.Semaphore(count)
+
+        async def occupy(work: "Callable[..., Awaitable[None]]", args: "tuple[Any, ...]") -> None:
+            try:
+                await work(*args)
+            finally:
+                places.release()
+
+        async with self._asyncio.TaskGroup() as group:
+
+            async def start(work: "Callable[..., Awaitable[None]]", *args: "Any") -> None:
+                group.create_task(occupy(work, args))
+
+            await serve((places.acquire, places.release, start))
+
+
+def _or_killed(run: "Callable[[], Any]") -> "Any":
+    """Run it.  A kill may leave the event loop half-way: what that leaves is thrown away here, and is no news."""
+    try:
+        try:
+            return run()
+        except BaseException as error:  # not only Killed: trio.TrioInternalError, if it came in the middle of trio's own code
+            if _core.boot_asked() not in ("kill", "watchdog"):
+                raise
+            rest = error
+    except Killed as error:  # once more, just here
+        rest = error
+    while not _thrown_away(rest):
+        pass  # and again
+    raise Killed("the actor was killed")
+
+
+def _thrown_away(error: "BaseException | None") -> bool:
+    try:
+        import gc
+        import warnings
+
+        hook, sys.unraisablehook = sys.unraisablehook, _no_news
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                _core.abandon_loops()
+                while error is not None:  # with the frames the event loop goes
+                    context = error.__context__
+                    error.__traceback__ = error.__context__ = error.__cause__ = None
+                    error = context
+                gc.collect()
+        finally:
+            if hook is not _no_news and _ref.home() is None:  # else the interpreter ends
+                sys.unraisablehook = hook
+    except Killed:
+        return False
+    return True
+
+
+def _no_news(_: object) -> None:
+    """Tasks that are in the middle of something complain when they are thrown away."""
+
+
+def _no_news_of_kills(loop: "Any", context: "dict[str, Any]") -> None:
+    if not isinstance(context.get("exception"), Killed):
+        loop.default_exception_handler(context)
+
+
+async def _asked(stopping: "Stopping") -> None:
+    """Until a stop is asked; for ever if it is trapped.  A kill breaks this off in any case, and so wakes the loop."""
+    try:
+        await (stopping or _core.never()).arecv()
+    except (EndOfChannel, Killed):
+        pass
+
+
+def _loop(options: "dict[str, Any]") -> "_Trio | _Asyncio":
+    _core.ignore_stops()  # they come as cancellations
+    return _Asyncio() if options.get("loop") == "asyncio" else _Trio()
+
+
+def _stops(options: "dict[str, Any]") -> "Stopping":
+    return None if options.get("trap_stop") else _ref.current_actor().stopping
+
+
+def _threads_of_this_interpreter() -> None:
+    """trio's cache keeps daemon threads, which an actor's interpreter refuses: give each job a thread of its own instead.
+
+    The cache is private to trio.  Where it is not found, `trio.to_thread` raises what CPython says of daemon threads.
+    """
+    if _ref.home() is None:
+        return
+    cache = sys.modules.get("trio._core._thread_cache")
+    if cache is not None and hasattr(cache, "THREAD_CACHE"):
+        cache.THREAD_CACHE = _ThreadPerJob()  # type: ignore[attr-defined]
+
+
+class _ThreadPerJob:
+    def start_thread_soon(
+        self, job: "Callable[[], Any]", deliver: "Callable[[Any], object]", name: "str | None" = None
+    ) -> None:
+        import threading
+
+        import outcome
+
+        threading.Thread(target=lambda: deliver(outcome.capture(job)), name=name, daemon=False).start()
+
+
+# --- a function ---
+
+
+def run_function(
+    target: "Callable[..., Awaitable[Any]]", args: "tuple[Any, ...]", kwargs: "dict[str, Any]", options: "dict[str, Any]"
+) -> "Any":
+    """The whole life of an `async def` function."""
+    return _loop(options).run(lambda: target(*args, **kwargs), _stops(options))
+
+
+# --- a class ---
+
+
+def serve_class(
+    ref: "ActorRef", cls: "type[Any]", args: "tuple[Any, ...]", kwargs: "dict[str, Any]", options: "dict[str, Any]"
+) -> None:
+    """The whole life of a class with `async def` methods: as csp._serving.serve_class, in tasks."""
+    loop, instances = _loop(options), []
+
+    async def life() -> None:
+        instance = cls(*args, **kwargs)
+        instances.append(instance)
+        try:
+            await _either(_hook(instance, "on_start"))
+            if not options.get("ready"):
+                _core.boot_alive()
+            await _serve(loop, ref, instance, int(options.get("concurrency", 1)))
+        except Killed:
+            raise
+        except BaseException as error:
+            failure = _failure(error, loop.cancelled)
+            if failure is None:
+                raise  # cancelled by the stop
+            await _failed(instance, failure)
+            raise failure from failure.__cause__
+
+    async def stopped() -> None:
+        _core.take_stop()
+        for instance in instances:
+            await _either(_hook(instance, "on_stop", "shutdown"))
+
+    loop.run(life, _stops(options), stopped)
+
+
+async def _either(result: "Any") -> "Any":
+    """What a function returned that may be an `async def` one."""
+    return await result if type(result).__name__ == "coroutine" else result
+
+
+def _failure(error: BaseException, cancelled: "type[BaseException]") -> "BaseException | None":
+    """What it is beside cancellations; of a group that a nursery made of one error, that one."""
+    if not isinstance(error, BaseExceptionGroup):
+        return None if isinstance(error, cancelled) else error
+    rest: BaseException | None = error.split(cancelled)[1]
+    while isinstance(rest, BaseExceptionGroup) and len(rest.exceptions) == 1:
+        rest = rest.exceptions[0]
+    return rest
+
+
+async def _failed(instance: object, error: BaseException) -> None:
+    try:
+        await _either(_hook(instance, "on_failure", error))
+    except Exception as second:
+        error.add_note(f"on_failure raised in its turn: {type(second).__name__}: {second}")
+
+
+async def _serve(loop: "_Trio | _Asyncio", ref: "ActorRef", instance: "Any", count: int) -> None:
+    inbox, stopping = ref._inbox(), _ref.current_actor().stopping
+    if count == 1:
+        while await _next(loop, ref, instance, inbox, stopping, None):
+            pass
+        return
+
+    async def serve(places: "Any") -> None:
+        acquire, release, start = places
+        while True:
+            await acquire()
+            if not await _next(loop, ref, instance, inbox, stopping, start):
+                release()
+                return
+
+    await loop.limited(count, serve)
+
+
+async def _next(
+    loop: "_Trio | _Asyncio", ref: "ActorRef", instance: "Any", inbox: "Inbox", stopping: "Inbox", start: "Any"
+) -> bool:
+    """Take one message and handle it, here or in a task of its own; False if there will be none."""
+    try:
+        channel, message = await aselect([stopping, inbox], priority=True)
+    except (EndOfChannel, DecodeError) as error:
+        if isinstance(error, EndOfChannel):
+            return False  # drained
+        _refuse(error)
+        ref._done()
+        if start is not None:
+            await start(_nothing)
+        return True
+    if channel is stopping:
+        return False
+    if start is None:
+        await _handle(loop, ref, instance, message)
+    else:
+        await start(_handle, loop, ref, instance, message)
+    return True
+
+
+async def _nothing() -> None:
+    """A message that took a place and needs none."""
+
+
+async def _handle(loop: "_Trio | _Asyncio", ref: "ActorRef", instance: "Any", message: "Any") -> None:
+    if type(message) is not Request:
+        await _either(_receive(ref, instance, message))
+    elif message[3] is None:
+        method, args, kwargs, _ = message
+        await _either(getattr(instance, method)(*args, **kwargs))
+    else:
+        await _handle_call(loop, instance, message)
+    ref._done()
+
+
+async def _handle_call(loop: "_Trio | _Asyncio", instance: "Any", request: Request) -> None:
+    method, args, kwargs, reply = request
+    try:
+        ok, value = True, await _either(getattr(instance, method)(*args, **kwargs))
+    except loop.cancelled:
+        reply.close()  # the caller gets ActorDied, before on_stop runs
+        raise
+    except (Killed, GeneratorExit):
+        raise
+    except BaseException as error:
+        ok, value = False, snapshot(error)
+    try:
+        _core.answer(reply, ok, value)
+    except Exception as error:  # the result does not cross
+        _fail(reply, error)
