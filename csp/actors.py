@@ -106,6 +106,8 @@ if TYPE_CHECKING:
         watchdog: float | None = ...,
         on_crash: str = ...,
         max_deliveries: int = ...,
+        loop: str = ...,
+        concurrency: int = ...,
     ) -> Decorator: ...
 
 
