@@ -101,7 +101,7 @@ class Barrier:
     @property
     def broken(self) -> bool:
         """Whether it is broken."""
-        return self._broken.value != 0
+        return bool(self._broken.value)
 
     def wait(self, timeout: "float | None" = None) -> int:
         """Wait for the others; the number of those who were there before.  `BrokenBarrierError` if it breaks or is reset."""
