@@ -255,6 +255,16 @@ def _here() -> "_Trio | _Asyncio":
     raise RuntimeError("awaiting a channel needs a running trio or asyncio event loop")
 
 
+def shielded() -> "Any":
+    """Within it nothing is cancelled.  (asyncio delivers a cancellation once, where it comes: there is nothing to shield from it.)"""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task():
+        return trio.CancelScope(shield=True)
+    from contextlib import nullcontext
+
+    return nullcontext()
+
+
 async def arecv(handle: "_core.RecvChannel[Any]") -> "Any":
     return await _here().run(_core.begin_recv, handle)
 

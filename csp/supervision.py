@@ -302,6 +302,61 @@ class Supervisor:
     def __exit__(self, *exc: object) -> None:
         self.stop()
 
+    # --- from an event loop ---
+
+    async def start_async(self) -> None:
+        """As `start`, in a task of trio or asyncio.  Cancelled, it stops in order what has started."""
+        from csp._awaiting import shielded
+
+        reply = self._begin()
+        tree = self._tree
+        assert tree is not None
+        try:
+            ok, value = await _answer_of(reply)
+        except BaseException:
+            tree.command("stop")
+            with shielded():
+                await _end_of(tree)
+            raise
+        if not ok:
+            with shielded():
+                await _end_of(tree)
+            raise value
+
+    async def stop_async(self) -> None:
+        """As `stop`, in a task of trio or asyncio.  Cancelled, it kills those that are left."""
+        from csp._awaiting import shielded
+
+        tree = self._root_tree() if self._tree is not None else None
+        if tree is None:
+            return
+        tree.command("stop")
+        try:
+            await _end_of(tree)
+        except BaseException:
+            tree.command("kill")
+            with shielded():
+                await _end_of(tree)
+            raise
+
+    async def wait_async(self) -> None:
+        """As `wait`, in a task of trio or asyncio, under its cancellation and its timeouts."""
+        tree = self._root_tree()
+        await _end_of(tree)
+        if tree.failure is not None:
+            raise tree.failure
+
+    async def __aenter__(self) -> Self:
+        await self.start_async()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Stop in order, whatever cancelled the block: as long as the children's `shutdown` allows."""
+        from csp._awaiting import shielded
+
+        with shielded():
+            await self.stop_async()
+
     # --- looking ---
 
     def children(self) -> list[ChildInfo]:
@@ -481,6 +536,20 @@ def _wait_for_end(tree: Tree, timeout: float | None) -> None:
 
 
 # --- what a look is; performed by the tree's thread while it runs ---
+
+
+async def _answer_of(reply: "_core.RecvChannel[tuple[bool, Any]]") -> tuple[bool, Any]:
+    try:
+        return await reply.arecv()
+    except EndOfChannel:
+        return True, None
+
+
+async def _end_of(tree: Tree) -> None:
+    try:
+        await tree.ended.arecv()
+    except EndOfChannel:
+        pass
 
 
 def _infos(supervisor: Supervisor) -> list[ChildInfo]:
