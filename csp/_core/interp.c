@@ -396,6 +396,14 @@ void csp_interp_died(csp_interp *interp, csp_msg *cause, bool attached)
     }
 }
 
+bool csp_interp_is_dead(csp_interp *interp)
+{
+    csp_lock_acquire(&interp->lock);
+    bool dead = interp->dead;
+    csp_lock_release(&interp->lock);
+    return dead;
+}
+
 static void reap(csp_interp *interp)
 {
     while (interp->leases != NULL) { /* nobody else can reach the lists now */

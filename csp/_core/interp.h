@@ -101,6 +101,8 @@ csp_status csp_interp_check(csp_interp *interp);
  * channels can be freed; else they are forgotten.  No lock held.  Idempotent. */
 void csp_interp_died(csp_interp *interp, csp_msg *cause, bool attached);
 
+bool csp_interp_is_dead(csp_interp *interp); /* has csp_interp_died begun? */
+
 /* In the child of a fork, by the registry: a new lock, and nothing owned.  What was owned belongs to the parent. */
 void csp_interp_after_fork(csp_interp *interp);
 

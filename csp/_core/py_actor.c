@@ -479,10 +479,16 @@ static csp_owner *new_owner(csp_state *state, csp_actor *actor, PyObject *ref, P
     return NULL;
 }
 
-/* Start it: the handle that hears when it is up, or NULL with an exception and the name free again. */
+/* Start it: the handle that hears when it is up, or NULL with an exception and the name free again.
+ *
+ * A thread of an interpreter that was given up may still come here.  The actor is listed by now, and who gives up marks the record
+ * as dead before it visits the children: so either it is visited, or the mark is seen here. */
 static PyObject *launch(csp_state *state, csp_actor *actor, csp_owner *owner, csp_actor *warm)
 {
-    csp_end *started = csp_actor_watch_start(actor, csp_record_here(state));
+    csp_interp *here = csp_record_here(state);
+    if (csp_interp_is_dead(here))
+        return csp_raise_format(state, CSP_E_Killed, "%s was given up: it starts nobody any more", here->label);
+    csp_end *started = csp_actor_watch_start(actor, here);
     PyObject *handle = started == NULL ? PyErr_NoMemory() : csp_handle_new(state, started);
     int error = handle == NULL ? 0 : csp_owner_start(owner, warm);
     if (error == 0)

@@ -75,7 +75,7 @@ static void give_up_life(csp_owner *owner, bool with_interpreter)
     csp_lock_release(&owner->lock);
     if (record != NULL) {
         csp_msg_clone(&cause, &exit);
-        csp_interp_died(record, &cause, is_attached_to(owner->shared));
+        csp_interp_died(record, &cause, is_attached_to(owner->shared)); /* before the children are visited: see launch */
         csp_interp_decref(record);
     }
     csp_actor_give_up_thread(actor, &owner->thread);

@@ -6,6 +6,7 @@ import weakref
 from typing import Any
 
 import csp
+from csp import actors
 
 KEPT: list[Any] = []  # in a thread of the main interpreter the test sees it too
 
@@ -126,6 +127,26 @@ def stuck_parent_of_a_thread(sender: Any, receiver: Any, gate: Any, up: Any, fd:
     sender.close()
     receiver.close()
     up.send(child)
+    read_to_the_end(fd)
+
+
+def write_up(report: int) -> None:
+    os.write(report, b"a child runs")
+
+
+def stuck_with_a_thread_that_spawns(fd: int, gate: int, report: int, up: Any) -> None:
+    """Another thread of this interpreter, once the gate opens, starts a child; it reports what came of that through a pipe."""
+
+    def spawn_late() -> None:
+        os.read(gate, 1)
+        try:
+            ref, _ = actors.start(write_up, (report,), {}, name="late child")
+            os.write(report, f"started {ref.name}".encode())
+        except csp.Killed as error:
+            os.write(report, f"Killed: {error}".encode())
+
+    threading.Thread(target=spawn_late).start()
+    up.send("up")
     read_to_the_end(fd)
 
 

@@ -178,6 +178,24 @@ def test_what_shares_a_stuck_interpreter_is_given_up_with_it(pipe):
     check_given_up(outward[1], inward[0], exit)
 
 
+def test_nobody_is_started_from_an_interpreter_that_was_given_up(pipe):
+    """A thread of it that goes on gets Killed out of a spawn: its children have been ended, and nobody would end this one."""
+    gate, let_spawn = os.pipe()
+    answer, report = os.pipe()
+    up = csp.Channel(1)
+    ref = csp.spawn(bodies.stuck_with_a_thread_that_spawns, pipe[0], gate, report, up.sender, name="host")
+    assert up.recv(10) == "up"
+    assert ref.kill().reason == "killed"
+    assert csp.debug.zombies() == [ref]
+    os.close(let_spawn)
+    assert os.read(answer, 100).decode() == "Killed: host was given up: it starts nobody any more"
+    assert csp.whereis("late child") is None
+    pipe[1]()
+    wait_until(lambda: csp.debug.zombies() == [], 20)
+    for fd in (gate, answer, report):
+        os.close(fd)
+
+
 # --- the same interpreter, other threads ---
 
 
