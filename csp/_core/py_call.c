@@ -17,6 +17,14 @@ static csp_end *reply_in(const csp_msg *msg)
     return NULL;
 }
 
+/* The exception, set again, keeps the handle (NULL: none, with a second exception set) alive. */
+static void attach(PyObject *exception, PyObject *handle)
+{
+    if (handle == NULL || PyObject_SetAttrString(exception, "_reply", handle) < 0)
+        PyErr_Clear(); /* who asked learns that there will be no answer, at least */
+    PyErr_SetRaisedException(exception);
+}
+
 void csp_attach_reply(csp_state *state, const csp_msg *msg)
 {
     csp_end *reply = reply_in(msg);
@@ -25,10 +33,8 @@ void csp_attach_reply(csp_state *state, const csp_msg *msg)
     PyObject *exception = PyErr_GetRaisedException();
     csp_end *end = csp_end_new(reply->chan, CSP_SEND, csp_record_here(state));
     PyObject *handle = end == NULL ? PyErr_NoMemory() : csp_handle_new(state, end);
-    if (handle == NULL || PyObject_SetAttrString(exception, "_reply", handle) < 0)
-        PyErr_Clear(); /* who asked learns that there will be no answer, at least */
+    attach(exception, handle);
     Py_XDECREF(handle);
-    PyErr_SetRaisedException(exception);
 }
 
 /* --- the answer --- */
@@ -105,11 +111,11 @@ static int handle_call(csp_state *state, PyObject *instance, PyObject *request, 
 {
     PyObject *reply = PyTuple_GET_ITEM(request, 3);
     PyObject *value = call_method(instance, request);
-    if (value == NULL)
-        return answer_error(state, reply, fail, true);
-    int rc = send_answer(state, ((csp_handle *)reply)->end, Py_True, value);
-    Py_DECREF(value);
-    return rc == 0 ? 0 : answer_error(state, reply, fail, false);
+    int rc = value == NULL ? -1 : send_answer(state, ((csp_handle *)reply)->end, Py_True, value);
+    if (rc < 0 && (rc = answer_error(state, reply, fail, value == NULL)) < 0)
+        attach(PyErr_GetRaisedException(), reply); /* so it is closed once the Exit is known, which the caller gets as the cause */
+    Py_XDECREF(value);
+    return rc;
 }
 
 /* A request of a call, as csp._calls makes them. */

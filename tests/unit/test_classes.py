@@ -450,6 +450,18 @@ def test_select_on_a_reply_of_the_dead_raises_actor_died():
         reply.result(10)
 
 
+@pytest.mark.parametrize("isolation", ["interpreter", "thread"])
+def test_caller_in_hand_of_the_killed_learns_the_reason(isolation):
+    """ActorDied says that it was killed, and comes with the end: not before, when nobody knows the reason, nor much later."""
+    gate = csp.Channel()
+    ref = csp.spawn(bodies.Worker, None, gate.receiver, name="victim", isolation=isolation)
+    reply = ref.ask.wait()
+    wait_parked(gate, receivers=1)
+    assert ref.kill().reason == "killed"
+    with pytest.raises(csp.ActorDied, match="victim ended before it answered wait: killed"):
+        reply.result(0)
+
+
 def test_abandoned_reply_harms_nobody(counter):
     """A Reply that is dropped is like a Timeout: the answer reaches nobody."""
     for _ in range(20):

@@ -62,7 +62,7 @@ def test_method_that_never_ends_is_killed(cls, method):
     ref.call.echo(1)
     start = time.monotonic()
     reply = getattr(ref.ask, method)()
-    with pytest.raises(csp.ActorDied):
+    with pytest.raises(csp.ActorDied, match=f"ended before it answered {method}: watchdog"):
         reply.result(HARD)
     assert time.monotonic() - start >= LIMIT
     assert hung_in(ref.join(HARD)) == "hang"
@@ -110,7 +110,7 @@ def test_what_sits_in_c_is_quarantined(log):
     reply = ref.ask.in_c(2.5)
     end = ref.join(HARD)
     assert hung_in(end) == "Watched.in_c"
-    with pytest.raises(csp.ActorDied):
+    with pytest.raises(csp.ActorDied, match="ended before it answered in_c: watchdog"):
         reply.result(0)
     assert csp.whereis("stuck") is None
     assert csp.debug.zombies() == [ref]
