@@ -101,7 +101,9 @@ csp_status csp_interp_check(csp_interp *interp);
  * channels can be freed; else they are forgotten.  No lock held.  Idempotent. */
 void csp_interp_died(csp_interp *interp, csp_msg *cause, bool attached);
 
-bool csp_interp_is_dead(csp_interp *interp); /* has csp_interp_died begun? */
+/* Has that begun?  Who spawns looks here once the child is listed, and who gives up an actor does it before visiting the children: so
+ * either the child is visited, or the spawn, by another thread of that interpreter, is refused. */
+bool csp_interp_is_dead(csp_interp *interp);
 
 /* In the child of a fork, by the registry: a new lock, and nothing owned.  What was owned belongs to the parent. */
 void csp_interp_after_fork(csp_interp *interp);

@@ -1,6 +1,5 @@
 /* The Python side of actors' records: the handle that ActorRef derives from, spawning, looking up, the veto of fork. */
-#include <errno.h>
-#include <pthread.h>
+#include <string.h>
 #include <structmember.h>
 
 #include "codec.h"
@@ -479,10 +478,7 @@ static csp_owner *new_owner(csp_state *state, csp_actor *actor, PyObject *ref, P
     return NULL;
 }
 
-/* Start it: the handle that hears when it is up, or NULL with an exception and the name free again.
- *
- * A thread of an interpreter that was given up may still come here.  The actor is listed by now, and who gives up marks the record
- * as dead before it visits the children: so either it is visited, or the mark is seen here. */
+/* Start it: the handle that hears when it is up, or NULL with an exception and the name free again. */
 static PyObject *launch(csp_state *state, csp_actor *actor, csp_owner *owner, csp_actor *warm)
 {
     csp_interp *here = csp_record_here(state);
