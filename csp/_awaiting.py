@@ -223,23 +223,21 @@ def _trio_here(trio: "Any") -> _Trio:
     if ours is None:
         ours = _Trio()
         _run_var.set(ours)
-        ours.core.wake = _trio_waker(trio)
+        _let_be_woken(ours.core, trio)
         trio.lowlevel.spawn_system_task(ours.pump, name="csp")
     return ours
 
 
-def _trio_waker(trio: "Any") -> "Callable[[], None]":
-    """Also when trio's own tasks, which the public way goes through, have been killed: by what wakes a guest run."""
-    token = trio.lowlevel.current_trio_token()
+def _let_be_woken(core: "_core.Loop", trio: "Any") -> None:
+    """By what wakes a guest run, if it is where it was; the public way goes through a task of trio's own, which a kill may have hit."""
     runner = getattr(trio._core._run.GLOBAL_RUN_CONTEXT, "runner", None)
-    force = getattr(getattr(runner, "io_manager", None), "force_wakeup", None)
-
-    def wake() -> None:
-        if force is not None:
-            force()
-        token.run_sync_soon(_nothing)
-
-    return wake
+    wakeup = getattr(getattr(runner, "io_manager", None), "_force_wakeup", None)
+    socket = getattr(wakeup, "write_sock", None)
+    if socket is not None:
+        core.wake_by(socket.fileno())
+        return
+    token = trio.lowlevel.current_trio_token()
+    core.wake = lambda: token.run_sync_soon(_nothing)
 
 
 # --- either ---

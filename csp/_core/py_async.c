@@ -14,6 +14,12 @@
 #include "interp.h"
 #include "loop.h"
 
+#ifndef _WIN32
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#endif
+
 typedef enum { BEGUN, SETTLED, DONE, CANCELLED, TAKEN } phase;
 
 typedef struct csp_loop_object {
@@ -24,6 +30,7 @@ typedef struct csp_loop_object {
     struct wait_object *waits; /* guarded by the GIL: those that are listed */
     unsigned long thread; /* immutable: whose event loop it is */
     PyObject *wake; /* how to make the event loop itself run Python code; NULL: not known */
+    int wake_fd;    /* guarded by the GIL: the same by a byte to this socket, owned; -1: not known */
 } loop_object;
 
 typedef struct wait_object wait_object;
@@ -431,6 +438,7 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self != NULL) {
         self->state = csp_state_of_type(type);
         self->thread = PyThread_get_thread_ident();
+        self->wake_fd = -1;
         self->link = &self->state->loops;
         self->next = self->state->loops;
         if (self->next != NULL)
@@ -480,6 +488,19 @@ static PyObject *loop_poke(PyObject *object, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* Full, or nobody reads it any more: fine. */
+static void write_to(int fd)
+{
+#ifndef _WIN32
+    char byte = 0;
+    if (fd >= 0 && send(fd, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+        /* as said */
+    }
+#else
+    (void)fd;
+#endif
+}
+
 #define MANY_LOOPS 16
 
 void csp_poke_loops(csp_state *state)
@@ -487,7 +508,8 @@ void csp_poke_loops(csp_state *state)
     PyObject *wakes[MANY_LOOPS];
     int n = 0;
     for (loop_object *self = state->loops; self != NULL; self = self->next) {
-        csp_loop_poke(self->loop); /* both ways: either may have been hit by a kill already */
+        csp_loop_poke(self->loop); /* each way that there is: a kill may have hit one of them already */
+        write_to(self->wake_fd);
         if (self->wake != NULL && n < MANY_LOOPS)
             wakes[n++] = Py_NewRef(self->wake);
     }
@@ -512,6 +534,24 @@ static int loop_set_wake(PyObject *object, PyObject *wake, void *unused)
     return 0;
 }
 
+/* A duplicate, so that it is ours to close, and no other thread's. */
+static PyObject *loop_wake_by(PyObject *object, PyObject *number)
+{
+    loop_object *self = (loop_object *)object;
+    int fd = PyLong_AsInt(number);
+    if (fd == -1 && PyErr_Occurred())
+        return NULL;
+#ifndef _WIN32
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    if (self->wake_fd >= 0)
+        close(self->wake_fd);
+    self->wake_fd = copy;
+#endif
+    Py_RETURN_NONE;
+}
+
 static PyGetSetDef loop_getters[] = {
     {"wake", loop_get_wake, loop_set_wake, PyDoc_STR("A function that makes the event loop run Python code, from any thread.")},
     {NULL},
@@ -527,6 +567,10 @@ static void loop_dealloc(PyObject *object)
             self->next->link = self->link;
     }
     Py_XDECREF(self->wake);
+#ifndef _WIN32
+    if (self->wake_fd >= 0)
+        close(self->wake_fd);
+#endif
     if (self->loop != NULL)
         csp_loop_free(self->loop); /* each Wait holds a reference on us: nobody waits through it */
     type->tp_free(object);
@@ -536,6 +580,7 @@ static void loop_dealloc(PyObject *object)
 static PyMethodDef loop_methods[] = {
     {"fileno", loop_fileno, METH_NOARGS, PyDoc_STR("fileno($self, /)\n--\n\nReadable when something has fired.")},
     {"drain", loop_drain, METH_NOARGS, PyDoc_STR("drain($self, /)\n--\n\nThe waits that have fired since the last time, oldest first.")},
+    {"wake_by", loop_wake_by, METH_O, PyDoc_STR("wake_by($self, fd, /)\n--\n\nA byte to this socket makes the event loop run Python code.")},
     {"poke", loop_poke, METH_NOARGS, PyDoc_STR("poke($self, /)\n--\n\nMake the descriptor readable.")},
     {NULL},
 };
