@@ -97,3 +97,18 @@ def test_run_keeps_its_status_with_a_child_that_is_stuck_in_c(ending):
     )
     assert (got, out) == (status, "over\n")
     assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_bare_script_with_a_child_that_is_stuck_in_c_exits_70_and_names_it(ending):
+    """A tree is no different from a bare actor: one line says who, its siblings are stopped, and it is bounded."""
+    begun = time.monotonic()
+    got, out, err = run_script(
+        "tree = started(ChildSpec(bodies.in_c, args=(log.sender, 10**11), id='stuck one', shutdown=0.1), mail('b'))\n"
+        f"log.recv(), log.recv()\nprint('over')\n{ENDINGS[ending][0]}",
+        header=HEADER,
+    )
+    assert (got, out) == (70, "over\n")
+    assert "stuck one" in err
+    assert err.count("\n") == 1
+    assert time.monotonic() - begun < 20
