@@ -152,6 +152,8 @@ static side_count count_side(csp_chan *chan, uint8_t side)
     csp_chan_lock(chan);
     side_count count = {side == CSP_SEND ? chan->senders : chan->receivers, side == CSP_SEND ? 0 : chan->inert_receivers,
                         chan->closed};
+    if (count.inert == count.total)
+        count.inert = 0; /* between the lives of an actor: the next one will receive */
     csp_chan_unlock(chan);
     return count;
 }

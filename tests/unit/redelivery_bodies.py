@@ -8,7 +8,7 @@ from csp import ActorRef, SendChannel, actor
 DELIVERIES = 4  # how often a job is handed out at most
 
 
-@actor(on_crash="redeliver", max_deliveries=DELIVERIES, mailbox=1024)
+@actor(on_crash="redeliver", max_deliveries=DELIVERIES, mailbox=16)
 class Diligent:
     """Says which job it begins, which is when it counts as handed out, and which it has finished."""
 
