@@ -255,9 +255,12 @@ def test_handles_of_the_interpreter_are_untouched():
 
 def test_reference_serves_others_after_the_actor_that_used_it_first():
     """What a reference keeps inside belongs to nobody in particular."""
-    listener = csp.spawn(bodies.keep_for_supervisor, csp.Channel().sender, csp.Channel(1).sender)
+    up = csp.Channel(1)
+    listener = csp.spawn(bodies.keep_for_supervisor, csp.Channel().sender, up.sender)
+    assert up.recv(10) == "up"
     bodies.keep(listener)
-    assert csp.spawn(bodies.use_reference, listener, isolation="thread").join(10).reason == "normal"
+    end = csp.spawn(bodies.use_reference, listener, isolation="thread").join(10)
+    assert end.reason == "normal", end.remote
     listener.send("from here")
     listener.stop()
 
