@@ -31,12 +31,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = str(SEED)
 
 
-def pytest_collection_finish() -> None:
-    """Each test is followed by a full collection, which need not walk thousands of collected tests again and again."""
-    gc.collect()
-    gc.freeze()
-
-
 def pytest_report_header(config: pytest.Config) -> str:
     return f"seed: {SEED} (CSP_SEED={SEED} repeats it); hard limit of a test: {config.getini('faulthandler_timeout')} s"
 
