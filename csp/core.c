@@ -7,7 +7,7 @@
  *              chan select interp registry   a channel, waiting for several, what an interpreter holds, process-wide tables
  *              deadlock                      who can never be helped
  *              actor actor_table             an actor's record, lives and ends; which actors there are
- *   crossing   encode decode buffer letter   Python objects <-> messages
+ *   crossing   encode decode buffer share letter   Python objects <-> messages
  *   shell      errors py_wait                status -> exception; the one blocking wait
  *              py_channel py_lease py_select py_interp py_attach py_warm py_leak py_actor py_call
  *              py_exit
@@ -23,6 +23,7 @@
 #include "py_ask.h"
 #include "mem.h"
 #include "registry.h"
+#include "share.h"
 
 /* --- module state --- */
 
@@ -69,6 +70,8 @@ static int intern_names(csp_state *state)
 static PyObject *interpreter_ends(PyObject *module, PyObject *unused)
 {
     csp_state *state = csp_state_of_module(module);
+    if (state->interp != NULL)
+        csp_take_back(state->interp);
     if (state->interp != NULL && !state->interp->is_main)
         csp_interp_died(state->interp, NULL, true);
     Py_RETURN_NONE;
@@ -199,6 +202,7 @@ static int execute(PyObject *module)
         csp_leak_functions,
         csp_stack_functions,
         csp_codec_functions,
+        csp_share_functions,
     };
     if (import_errors(state) < 0 || intern_names(state) < 0 || add_interpreter(state) < 0)
         return -1;
@@ -214,6 +218,7 @@ static int execute(PyObject *module)
         csp_add_selected_type,
         csp_add_async_types,
         csp_add_block_type,
+        csp_add_share_type,
         csp_add_actor_types,
         csp_add_verb_type,
         csp_add_sync_types,
@@ -228,7 +233,7 @@ static int execute(PyObject *module)
 #define STATE_OBJECTS(V)                                                                            \
     V(channel_type) V(send_channel_type) V(recv_channel_type) V(lease_type) V(statistics_type)      \
     V(selected_type) V(selector_type) V(block_type) V(actor_type) V(ref_type) V(verb_type)          \
-    V(wait_type) V(loop_type) V(pickling) V(awaiting)                                               \
+    V(wait_type) V(loop_type) V(shared_view_type) V(pickling) V(awaiting)                           \
     V(str_index) V(str_channel) V(str_cause) V(str_sent) V(str_case)
 
 static int traverse(PyObject *module, visitproc visit, void *arg)

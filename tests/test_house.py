@@ -22,7 +22,7 @@ of_the_source = pytest.mark.skipif(
 
 GROUND = {"mem", "status", "park", "lock"}
 ENGINE = {"msg", "waiter", "queue", "loop", "chan", "sync", "select", "interp", "registry", "deadlock", "actor", "actor_table", "watchdog"}
-CROSSING = {"state", "codec", "flat", "crossing", "encode", "encode_view", "encoder", "decode", "buffer", "letter", "stack"}
+CROSSING = {"state", "codec", "flat", "crossing", "encode", "encode_view", "encoder", "decode", "buffer", "share", "letter", "stack"}
 LEVELS = [GROUND, ENGINE, CROSSING]  # everything else is the shell
 
 

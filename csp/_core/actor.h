@@ -209,6 +209,7 @@ void csp_actor_unlist(csp_actor *actor);
 uint32_t csp_endings(void);
 void csp_endings_wait(uint32_t seen, csp_time deadline);
 
+bool csp_process_is_ending(void);
 void csp_process_set_ending(void); /* from now on csp_actor_new refuses */
 
 /* What the exit of the process says if actors remain that nobody can end: set by csp.run, else -1. */

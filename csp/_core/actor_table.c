@@ -244,6 +244,14 @@ uint32_t csp_actor_count_warm(void)
     return count;
 }
 
+bool csp_process_is_ending(void)
+{
+    csp_lock_acquire(&table_lock);
+    bool ending = process_ending;
+    csp_lock_release(&table_lock);
+    return ending;
+}
+
 void csp_process_set_ending(void)
 {
     lock_table();

@@ -345,6 +345,7 @@ static PyObject *py_copy(PyObject *module, PyObject *value)
 static bool is_part(csp_state *state, PyObject *object)
 {
     return csp_is_handle(state, object) || csp_is_sync(object) || PyMemoryView_Check(object) ||
+           Py_TYPE(object) == state->shared_view_type ||
            (state->ref_type != NULL && PyObject_TypeCheck(object, state->ref_type));
 }
 

@@ -15,6 +15,7 @@
 #include "actor.h"
 #include "flat.h"
 #include "mem.h"
+#include "share.h"
 
 #define FIRST_FRAMES 16
 #define FIRST_SHARED 32
@@ -339,6 +340,13 @@ static PyObject *get_view(decoder *d)
     return csp_block_view(d->state, block, format, format_length, (Py_ssize_t)itemsize, ndim, shape, flags & VIEW_READONLY);
 }
 
+static PyObject *get_shared(decoder *d)
+{
+    csp_shared *shared = d->blob->parts[get_size(d)].self;
+    unsigned flags = *d->p++;
+    return csp_shared_view(d->state, shared, flags & VIEW_READONLY);
+}
+
 /* --- containers --- */
 
 static PyObject *new_record(decoder *d, unsigned code, Py_ssize_t length)
@@ -488,6 +496,7 @@ static PyObject *get_scalar(decoder *d, csp_tag tag)
     case TAG_APART: return get_apart(d);
     case TAG_MISSED: return get_missed(d);
     case TAG_NAME: return get_key(d); /* the same object each time is what Python's caches of attributes go by */
+    case TAG_SHARE: return get_shared(d);
     default:
         if (tag >= TAG_SMALL)
             return PyLong_FromLong((long)tag - TAG_SMALL);

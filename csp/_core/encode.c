@@ -365,6 +365,8 @@ static outcome write_uncommon(encoder *e, PyObject *object)
         return write_handle(e, object);
     if (type == &PyMemoryView_Type)
         return csp_encoder_memoryview(e, object);
+    if (type == state->shared_view_type)
+        return csp_encoder_shared(e, object);
     if (type == &PyPickleBuffer_Type)
         return csp_encoder_pickle_buffer(e, object);
     if (PyTuple_Check(object))

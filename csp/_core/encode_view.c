@@ -2,6 +2,8 @@
  * half. */
 #include "encoder.h"
 
+#include "share.h"
+
 /* The copy of a buffer; what tells its shape follows the tag. */
 static outcome write_view(encoder *e, const Py_buffer *view, char order)
 {
@@ -37,6 +39,22 @@ outcome csp_encoder_memoryview(encoder *e, PyObject *object)
     outcome r = write_view(e, &view, 'C');
     PyBuffer_Release(&view);
     return r;
+}
+
+outcome csp_encoder_shared(encoder *e, PyObject *object)
+{
+    bool readonly;
+    RETURN_IF_SEEN(e, object);
+    csp_shared *shared = csp_shared_of_view(object, &readonly);
+    if (shared == NULL)
+        return FAILED;
+    outcome r = csp_encoder_part(e, TAG_SHARE, &csp_shared_part, shared, 0);
+    if (r != WRITTEN)
+        return r;
+    if (!reserve(e, TAG_ROOM))
+        return no_memory();
+    put_byte(e, readonly ? VIEW_READONLY : 0);
+    return WRITTEN;
 }
 
 outcome csp_encoder_pickle_buffer(encoder *e, PyObject *object)

@@ -437,6 +437,7 @@ void csp_interp_after_fork(csp_interp *interp)
     csp_lock_init(&interp->lock, CSP_RANK_INTERP, (uint64_t)interp->id);
     interp->ends = interp->given_up = NULL;
     interp->leases = NULL;
+    atomic_store_explicit(&interp->returned, NULL, memory_order_relaxed); /* nobody else is here */
     interp->parked = NULL; /* threads that do not exist here */
     atomic_store_explicit(&interp->guests, 0, memory_order_relaxed); /* nor do theirs; nobody else is here */
 }

@@ -30,6 +30,10 @@ typedef struct csp_interp {
     _Atomic uint32_t cancel;     /* csp_cancel; written under lock, read without by waits about to sleep or spinning */
     _Atomic uint32_t closes;     /* handles closed by their own side, guests' too; release in count_close / acquire in has_closed */
     bool is_main;                /* immutable */
+    _Atomic uint32_t away;       /* references on its shared memory that others hold; release in share.c / acquire in py_interp.c */
+    _Atomic bool lends_no_more;  /* its own threads only, while it ends; relaxed */
+    _Atomic bool orphaned;       /* the process ends: its buffers are never released; release in py_interp.c / acquire in share.c */
+    _Atomic(struct csp_shared *) returned; /* memory whose last view is gone, for it to release; release in push / acquire in take */
     _Atomic uint32_t guests;     /* actors with isolation "thread" whose thread lives in it; relaxed: a guest begins before its
                                     host's next wait and its handles are not the host's, so whoever counts it late is only silent */
     struct csp_interp *host;     /* immutable, counted: of the actor that is a thread of that interpreter; else NULL */

@@ -263,6 +263,7 @@ static PyObject *wait_result(PyObject *object, PyObject *unused)
         PyErr_SetString(PyExc_RuntimeError, "this wait has no outcome to give");
         return NULL;
     }
+    csp_take_back(self->state->interp); /* it may have slept for long, while others ran */
     self->phase = TAKEN;
     PyObject *result =
         self->single ? single_result(self) : csp_cases_result(self->state, &self->cs, self->status, self->fired);

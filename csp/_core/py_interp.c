@@ -1,7 +1,7 @@
 /* The life of an interpreter of ours: made, used and ended by one raw OS thread.
  *
  * The order of an end: the body returned and its Exit is encoded -> children ended -> other threads of the interpreter gone
- * (bounded; if some stay, the end is announced and this thread waits on) -> Py_EndInterpreter, whose atexit drops the handles
+ * (bounded; if some stay, the end is announced and this thread waits on) -> memory it shared come back (likewise) -> Py_EndInterpreter, whose atexit drops the handles
  * -> the record dies -> one life less -> name freed, Exit announced -> off the list of actors.
  */
 #define _GNU_SOURCE /* pthread_getcpuclockid */
@@ -13,6 +13,7 @@
 #include "codec.h"
 #include "mem.h"
 #include "py_interp.h"
+#include "share.h"
 
 #if PY_VERSION_HEX >= 0x030e0000
 #define STACK_SIZE (1024 * 1024) /* address space only */
@@ -279,6 +280,35 @@ static void outlive_threads(csp_owner *owner)
         ;
 }
 
+/* Attached, no thread is left.  Is all of its memory back that it had shared? */
+static bool is_all_back(csp_interp *record)
+{
+    bool back = atomic_load_explicit(&record->away, memory_order_acquire) == 0; /* release in share.c: what came back is listed */
+    csp_take_back(record);
+    return back;
+}
+
+/* Others still use memory of its objects: the end is announced, and the interpreter lives on until the last view of them is gone.
+ * But the process does not wait: its end finds the memory in place, since nothing releases the buffers. */
+static void outlive_views(csp_owner *owner)
+{
+    csp_msg none = {.kind = CSP_MSG_EMPTY};
+    csp_interp *record = owner->record;
+    csp_interp_died(record, NULL, true);
+    csp_interp_set_exit_cause(record, &none); /* which may hold a view itself */
+    csp_actor_give_up_thread(owner->actor, &owner->thread);
+    Py_BEGIN_ALLOW_THREADS
+    announce(owner);
+    Py_END_ALLOW_THREADS
+    while (!is_all_back(record)) {
+        if (csp_process_is_ending()) {
+            atomic_store_explicit(&record->orphaned, true, memory_order_release); /* acquire in share.c */
+            return;
+        }
+        sleep_detached(SECOND / 50);
+    }
+}
+
 /* Make the interpreter: attached on success. */
 static PyThreadState *make_interpreter(csp_owner *owner)
 {
@@ -335,6 +365,11 @@ static csp_owner *live_in_own_interpreter(csp_owner *owner)
         end_children(owner);
         if (owner->record != NULL && !settle_threads(owner))
             outlive_threads(owner);
+        if (owner->record != NULL) {
+            atomic_store_explicit(&owner->record->lends_no_more, true, memory_order_relaxed); /* read by this thread */
+            if (!is_all_back(owner->record))
+                outlive_views(owner);
+        }
         Py_ssize_t modules = csp_modules_here();
         Py_EndInterpreter(tstate);
         csp_interpreter_ended(modules);
@@ -562,7 +597,15 @@ static PyObject *boot_exit(PyObject *module, PyObject *args)
         return NULL;
     csp_state *state = csp_state_of_module(module);
     csp_msg msg = {.kind = CSP_MSG_EMPTY}, cause = {.kind = CSP_MSG_EMPTY};
-    if (csp_encode_exit(state, exit, &msg) < 0)
+    /* The record of the actor keeps the Exit, and the interpreter may refer to the record: memory of its own in there would keep it
+     * alive for good.  Relaxed: read by its own threads. */
+    bool own = owner->shared == NULL;
+    if (own)
+        atomic_store_explicit(&state->interp->lends_no_more, true, memory_order_relaxed);
+    int encoded = csp_encode_exit(state, exit, &msg);
+    if (own)
+        atomic_store_explicit(&state->interp->lends_no_more, false, memory_order_relaxed); /* as above */
+    if (encoded < 0)
         return NULL;
     if (csp_msg_clone(&cause, &msg))
         csp_interp_set_exit_cause(owner->record, &cause);

@@ -271,6 +271,7 @@ csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool 
         Py_BEGIN_ALLOW_THREADS
         status = csp_waiter_park(waiter, until, spin);
         Py_END_ALLOW_THREADS
+        csp_take_back(csp_interp_home(waiter->interp)); /* who shares an interpreter has a record of its own, which owns no memory */
         if (status == CSP_OK)
             return outcome(waiter);
         spin = NULL; /* once is enough */

@@ -4,6 +4,7 @@
 #ifndef CSP_PY_WAIT_H
 #define CSP_PY_WAIT_H
 
+#include "share.h"
 #include "state.h"
 
 #include "mem.h"
@@ -17,6 +18,7 @@ int csp_parse_timeout(PyObject *timeout, csp_time *p_deadline);
 static inline csp_status csp_may_begin(csp_state *state)
 {
     /* Relaxed: csp_interp_check looks again under the lock; a stop that comes a moment later finds the waiter. */
+    csp_take_back(state->interp);
     csp_interp *interp = csp_record_here(state);
     csp_interp_progressed(interp);
     if (atomic_load_explicit(&interp->cancel, memory_order_relaxed) == CSP_RUNNING)
