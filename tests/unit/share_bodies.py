@@ -59,4 +59,9 @@ def lend_until_it_is_back(out: csp.SendChannel[Any], gate: csp.RecvChannel[None]
     return False
 
 
+def host_of_a_lender(out: csp.SendChannel[Any], gate: csp.RecvChannel[None]) -> bool:
+    """The lender is a thread of this interpreter, which sleeps meanwhile."""
+    return csp.spawn(lend_until_it_is_back, out, gate, isolation="thread").result(10)
+
+
 kept: Any = None

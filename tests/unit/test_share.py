@@ -241,10 +241,11 @@ def test_a_third_interpreter():
     outs.close()
 
 
-def test_an_actor_gets_its_memory_back():
-    """The owner resizes as soon as it has heard that the view is gone."""
+@pytest.mark.parametrize("body", [bodies.lend_until_it_is_back, bodies.host_of_a_lender])
+def test_an_actor_gets_its_memory_back(body):
+    """The owner resizes as soon as it has heard that the view is gone, also as a thread of another actor's interpreter."""
     out, gate = csp.Channel(1), csp.Channel()
-    ref = csp.spawn(bodies.lend_until_it_is_back, out.sender, gate.receiver)
+    ref = csp.spawn(body, out.sender, gate.receiver)
     view = out.recv(10)
     gate.send(None, 10)
     csp.testing.wait_parked(gate, receivers=1)
