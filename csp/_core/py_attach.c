@@ -9,7 +9,8 @@
 
 /* --- the guard --- */
 
-bool csp_guard_enter(csp_owner *owner, PyInterpreterState **p_interp, unsigned long *p_ident)
+/* False: its code has ended, nobody may enter. */
+static bool enter(csp_owner *owner, PyInterpreterState **p_interp, unsigned long *p_ident)
 {
     csp_lock_acquire(&owner->lock);
     bool open = owner->interp != NULL;
@@ -28,13 +29,30 @@ static void next_turn(csp_owner *owner)
     csp_futex_wake_all(&owner->turn);
 }
 
-void csp_guard_leave(csp_owner *owner)
+static void leave(csp_owner *owner)
 {
     csp_lock_acquire(&owner->lock);
     bool last = --owner->inside == 0;
     csp_lock_release(&owner->lock);
     if (last)
         next_turn(owner); /* the caller has a reference, so the word is still there */
+}
+
+csp_visit csp_guard_visit(csp_owner *owner, csp_visitor *visitor, void *arg)
+{
+    PyInterpreterState *interp;
+    unsigned long ident;
+    if (!enter(owner, &interp, &ident))
+        return CSP_GONE;
+    PyThreadState *tstate = PyThreadState_New(interp);
+    if (tstate != NULL) {
+        PyEval_RestoreThread(tstate); /* waits for the interpreter's lock: for ever, if C code never lets go of it */
+        visitor(owner, ident, arg);
+        PyThreadState_Clear(tstate);
+        PyThreadState_DeleteCurrent();
+    }
+    leave(owner);
+    return tstate != NULL ? CSP_VISITED : CSP_NO_VISIT;
 }
 
 void csp_guard_open(csp_owner *owner)
@@ -79,25 +97,15 @@ typedef struct {
     csp_throw what;
 } throw_job;
 
-/* False: its code has ended, nothing to raise in. */
-static bool throw_once(csp_owner *owner, csp_throw what)
+static void raise_there(csp_owner *owner, unsigned long ident, void *what)
 {
-    PyInterpreterState *interp;
-    unsigned long ident;
-    if (!csp_guard_enter(owner, &interp, &ident))
-        return false;
-    PyThreadState *tstate = PyThreadState_New(interp);
-    if (tstate != NULL) {
-        PyEval_RestoreThread(tstate); /* waits for the interpreter's lock: for ever, if C code never lets go of it */
-        PyObject *exception = what == CSP_THROW_KILLED ? owner->state->errors[CSP_E_Killed] : PyExc_KeyboardInterrupt;
-        PyThreadState_SetAsyncExc(ident, exception);
-        csp_poke_loops(owner->state); /* one that sleeps in its selector would not see it */
-        PyThreadState_Clear(tstate);
-        PyThreadState_DeleteCurrent();
-    }
-    csp_guard_leave(owner);
-    return true;
+    PyObject *exception = *(csp_throw *)what == CSP_THROW_KILLED ? owner->state->errors[CSP_E_Killed] : PyExc_KeyboardInterrupt;
+    PyThreadState_SetAsyncExc(ident, exception);
+    csp_poke_loops(owner->state); /* one that sleeps in its selector would not see it */
 }
+
+/* False: its code has ended, nothing to raise in. */
+static bool throw_once(csp_owner *owner, csp_throw what) { return csp_guard_visit(owner, raise_there, &what) != CSP_GONE; }
 
 /* --- the watchdog --- */
 

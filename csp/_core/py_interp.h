@@ -2,7 +2,7 @@
  * ends it, all in one raw OS thread with one thread state, as CPython wants it.
  *
  * Guard (attaching to an interpreter that ends aborts or hangs the process): whoever wants to enter the interpreter from
- * another thread does so between csp_guard_enter and csp_guard_leave; the owner opens the gate while user code runs and
+ * another thread does so in csp_guard_visit; the owner opens the gate while user code runs and
  * csp_guard_close waits until all are out.  Never from the main thread of the process, where it costs 80 us and may block
  * for as long as C code holds that interpreter's lock: csp_owner_throw starts a service thread instead.
  */
@@ -76,8 +76,11 @@ uint32_t csp_count_other_threads(void);
 /* --- py_attach.c --- */
 typedef enum { CSP_THROW_KILLED, CSP_THROW_INTERRUPT, CSP_THROW_HUNG } csp_throw;
 
-bool csp_guard_enter(csp_owner *owner, PyInterpreterState **p_interp, unsigned long *p_ident); /* false: gone */
-void csp_guard_leave(csp_owner *owner);
+typedef enum { CSP_GONE, CSP_NO_VISIT, CSP_VISITED } csp_visit; /* its code has ended; no memory for a thread state; done */
+typedef void csp_visitor(csp_owner *owner, unsigned long ident, void *arg); /* ident: the thread that runs the code */
+
+/* Call the visitor attached to the owner's interpreter, inside the guard.  Not in a thread that is attached already. */
+csp_visit csp_guard_visit(csp_owner *owner, csp_visitor *visitor, void *arg);
 /* In the owner's thread, attached.  Closing waits for those inside and takes back an exception that is still pending. */
 void csp_guard_open(csp_owner *owner);
 void csp_guard_close(csp_owner *owner);

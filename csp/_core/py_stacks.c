@@ -92,26 +92,16 @@ static void take_stack(PyThreadState *of, csp_stack *stack)
         stack->nframes = last;
 }
 
-bool csp_owner_stack(csp_owner *owner, csp_stack *stack)
+static void look_there(csp_owner *owner, unsigned long ident, void *stack)
 {
-    PyInterpreterState *interp;
-    unsigned long ident;
-    if (!csp_guard_enter(owner, &interp, &ident))
-        return false;
-    PyThreadState *tstate = PyThreadState_New(interp);
-    if (tstate != NULL) {
-        PyEval_RestoreThread(tstate); /* waits for the interpreter's lock: for ever, if C code never lets go of it */
-        csp_lock_acquire(&owner->lock);
-        PyThreadState *of = owner->tstate; /* its thread is in run_body for as long as we are in the guard */
-        csp_lock_release(&owner->lock);
-        if (of != NULL)
-            take_stack(of, stack);
-        PyThreadState_Clear(tstate);
-        PyThreadState_DeleteCurrent();
-    }
-    csp_guard_leave(owner);
-    return tstate != NULL;
+    csp_lock_acquire(&owner->lock);
+    PyThreadState *of = owner->tstate; /* its thread is in run_body for as long as we are in the guard */
+    csp_lock_release(&owner->lock);
+    if (of != NULL)
+        take_stack(of, stack);
 }
+
+bool csp_owner_stack(csp_owner *owner, csp_stack *stack) { return csp_guard_visit(owner, look_there, stack) == CSP_VISITED; }
 
 /* --- asking all of them --- */
 
