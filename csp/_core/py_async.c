@@ -24,7 +24,7 @@ typedef enum { BEGUN, SETTLED, DONE, CANCELLED, TAKEN } phase;
 
 typedef struct csp_loop_object {
     PyObject_HEAD
-    csp_loop *loop; /* owned; immutable but for its end */
+    csp_loop *loop; /* owned, immutable; NULL only in one that could not be made */
     csp_state *state; /* immutable: the list is its `loops` */
     struct csp_loop_object *next, **link; /* guarded by the GIL: the interpreter's event loops */
     struct wait_object *waits; /* guarded by the GIL: those that are listed */
@@ -128,10 +128,6 @@ static wait_object *wait_new(PyObject *module, PyObject *loop, PyTypeObject *typ
     csp_state *state = csp_state_of_module(module);
     if (!Py_IS_TYPE(loop, state->loop_type))
         return (wait_object *)PyErr_Format(PyExc_TypeError, "a Loop is needed, not %.100s", Py_TYPE(loop)->tp_name);
-    if (((loop_object *)loop)->loop == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "the event loop has ended");
-        return NULL;
-    }
     wait_object *self = (wait_object *)type->tp_alloc(type, 0);
     async_waiter *raw = self == NULL ? NULL : csp_raw_alloc_line(sizeof *raw);
     if (raw == NULL) {
@@ -451,18 +447,16 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 
 static PyObject *loop_fileno(PyObject *object, PyObject *unused)
 {
-    csp_loop *loop = ((loop_object *)object)->loop;
-    return PyLong_FromLong(loop == NULL ? -1 : loop->read_fd);
+    return PyLong_FromLong(((loop_object *)object)->loop->read_fd);
 }
 
 /* Those that are to be woken, in the order in which they fired. */
 static PyObject *loop_drain(PyObject *object, PyObject *unused)
 {
-    csp_loop *loop = ((loop_object *)object)->loop;
     PyObject *list = PyList_New(0);
-    if (list == NULL || loop == NULL)
-        return list;
-    csp_waiter *next, *waiter = csp_loop_drain(loop);
+    if (list == NULL)
+        return NULL;
+    csp_waiter *next, *waiter = csp_loop_drain(((loop_object *)object)->loop);
     int failed = 0;
     for (; waiter != NULL; waiter = next) {
         next = waiter->next_wake;
@@ -483,9 +477,7 @@ static PyObject *loop_drain(PyObject *object, PyObject *unused)
 
 static PyObject *loop_poke(PyObject *object, PyObject *unused)
 {
-    csp_loop *loop = ((loop_object *)object)->loop;
-    if (loop != NULL)
-        csp_loop_poke(loop);
+    csp_loop_poke(((loop_object *)object)->loop);
     Py_RETURN_NONE;
 }
 
@@ -594,7 +586,7 @@ static PyType_Slot loop_slots[] = {
 
 static PyType_Spec loop_spec = {"csp.Loop", sizeof(loop_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, loop_slots};
 
-/* Nobody is left to be woken.  It called off, its tasks can be collected: until then it keeps them alive. */
+/* Nobody is left to be woken.  What waits is called off, so that its tasks can be collected: until then it keeps them alive. */
 static void abandon(loop_object *self)
 {
     Py_CLEAR(self->wake);
