@@ -35,13 +35,13 @@ class _Trio:
     def __init__(self) -> None:
         import trio
 
-        self._trio = trio
+        self.module = trio
         self.cancelled = trio.Cancelled
         _threads_of_this_interpreter()
 
     def run(self, body: "Body", stopping: "Stopping", last: "Body | None" = None) -> "Any":
         """What `body` returns; if a stop has cancelled it, `last` is run, or else `Stopped` raised."""
-        trio = self._trio
+        trio = self.module
 
         async def watch(scope: "Any") -> None:
             await _asked(stopping)
@@ -59,22 +59,11 @@ class _Trio:
 
         return _or_killed(lambda: trio.run(life))
 
-    async def limited(self, count: int, serve: "Callable[[Any], Coroutine[Any, Any, None]]") -> None:
-        """`serve` with a function that runs a coroutine in a task of its own, as soon as fewer than `count` run."""
-        places = self._trio.Semaphore(count)
+    def group(self) -> "Any":
+        return self.module.open_nursery()
 
-        async def occupy(work: "Callable[..., Awaitable[None]]", args: "tuple[Any, ...]") -> None:
-            try:
-                await work(*args)
-            finally:
-                places.release()
-
-        async with self._trio.open_nursery() as nursery:
-
-            async def start(work: "Callable[..., Awaitable[None]]", *args: "Any") -> None:
-                nursery.start_soon(occupy, work, args)
-
-            await serve((places.acquire, places.release, start))
+    def begin(self, group: "Any", work: "Callable[..., Awaitable[None]]", *args: "Any") -> None:
+        group.start_soon(work, *args)
 
 
 class _Asyncio:
@@ -83,11 +72,11 @@ class _Asyncio:
     def __init__(self) -> None:
         import asyncio
 
-        self._asyncio = asyncio
+        self.module = asyncio
         self.cancelled = asyncio.CancelledError
 
     def run(self, body: "Body", stopping: "Stopping", last: "Body | None" = None) -> "Any":
-        asyncio = self._asyncio
+        asyncio = self.module
 
         async def life() -> "Any":
             stopped, result = False, None
@@ -117,21 +106,29 @@ class _Asyncio:
 
         return _or_killed(lambda: asyncio.run(life()))
 
-    async def limited(self, count: int, serve: "Callable[[Any], Coroutine[Any, Any, None]]") -> None:
-        places = self._asyncio.Semaphore(count)
+    def group(self) -> "Any":
+        return self.module.TaskGroup()
 
-        async def occupy(work: "Callable[..., Awaitable[None]]", args: "tuple[Any, ...]") -> None:
-            try:
-                await work(*args)
-            finally:
-                places.release()
+    def begin(self, group: "Any", work: "Callable[..., Awaitable[None]]", *args: "Any") -> None:
+        group.create_task(work(*args))
 
-        async with self._asyncio.TaskGroup() as group:
 
-            async def start(work: "Callable[..., Awaitable[None]]", *args: "Any") -> None:
-                group.create_task(occupy(work, args))
+async def _limited(loop: "_Trio | _Asyncio", count: int, serve: "Callable[[Any], Coroutine[Any, Any, None]]") -> None:
+    """`serve` with a place for each of `count` tasks: how to take one, to give it back, and to run a coroutine in a task that has one."""
+    places = loop.module.Semaphore(count)
 
-            await serve((places.acquire, places.release, start))
+    async def occupy(work: "Callable[..., Awaitable[None]]", args: "tuple[Any, ...]") -> None:
+        try:
+            await work(*args)
+        finally:
+            places.release()
+
+    async with loop.group() as group:
+
+        def start(work: "Callable[..., Awaitable[None]]", *args: "Any") -> None:
+            loop.begin(group, occupy, work, args)
+
+        await serve((places.acquire, places.release, start))
 
 
 def _or_killed(run: "Callable[[], Any]") -> "Any":
@@ -303,7 +300,7 @@ async def _serve(loop: "_Trio | _Asyncio", ref: "ActorRef", instance: "Any", cou
                 release()
                 return
 
-    await loop.limited(count, serve)
+    await _limited(loop, count, serve)
 
 
 async def _next(
@@ -318,14 +315,14 @@ async def _next(
         _refuse(error)
         ref._done()
         if start is not None:
-            await start(_nothing)
+            start(_nothing)
         return True
     if channel is stopping:
         return False
     if start is None:
         await _handle(loop, ref, instance, message)
     else:
-        await start(_handle, loop, ref, instance, message)
+        start(_handle, loop, ref, instance, message)
     return True
 
 
