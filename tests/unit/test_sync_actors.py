@@ -1,6 +1,7 @@
 """csp.sync between interpreters: shared state, and what the end of a holder does."""
 
 import os
+import warnings
 from typing import Any
 
 import pytest
@@ -131,7 +132,9 @@ def test_fork() -> None:
     """In the child of a fork a primitive of the parent raises ForkedError."""
     lock, number = sync.Lock(), sync.AtomicInt()
     read, write = os.pipe()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python warns of any fork with threads, and another test may have left some
+        pid = os.fork()
     if pid == 0:
         answer = b"no error"
         try:
