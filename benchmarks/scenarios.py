@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import csp
-from benchmarks import actors, units
+from benchmarks import actors, sync, units
 from benchmarks.means import (
     BUFFER,
     Csp,
@@ -320,4 +320,7 @@ SCENARIOS = [
     Scenario("idle", "a supervised tree of 100 idle actors, processor", "%", actors.idle_runs(0), Target(0.1), slow=True),
     Scenario("idle/w", "the same, wake-ups of its threads", "1/s", actors.idle_runs(1), slow=True),
     Scenario("W13", "stream of nested dicts of 1 KiB", "M/s", runs(stream, STREAMING, kind="dict"), Target(0.33)),
+    Scenario("S1", "a lock acquired and released, nobody else near", "ns", sync.runs(sync.lock_alone)),
+    Scenario("S2", "the same while another unit does the same", "ns", sync.runs(sync.lock_of_two)),
+    Scenario("S3", "a semaphore released, another acquired, round trip", "us", sync.runs(sync.signal_and_back)),
 ]

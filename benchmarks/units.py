@@ -248,3 +248,51 @@ def hello(tx: "Any") -> None:
 def wait_for_end(rx: "Any", tx: "Any") -> None:
     sending(tx)(1)
     receiving(rx)()
+
+
+# --- shared primitives ---
+
+
+def locked(lock: "Any", seconds: float) -> float:
+    acquire, release = lock.acquire, lock.release
+
+    def loop(n: int) -> None:
+        for _ in range(n):
+            acquire()
+            release()
+
+    return measure(loop, seconds)
+
+
+def keep_locking(lock: "Any", stop: "Any", up: "Any") -> None:
+    """Until told to stop; the look at the event is one in a hundred."""
+    sending(up)(None)
+    while not stop.is_set():
+        for _ in range(100):
+            lock.acquire()
+            lock.release()
+
+
+def measure_locking(lock: "Any", up: "Any", result: "Any", seconds: float) -> None:
+    receiving(up)()
+    sending(result)(locked(lock, seconds))
+
+
+def signal_back(there: "Any", back: "Any", stop: "Any") -> None:
+    while True:
+        there.acquire()
+        if stop.is_set():
+            return
+        back.release()
+
+
+def measure_signals(there: "Any", back: "Any", stop: "Any", result: "Any", seconds: float) -> None:
+    def loop(n: int) -> None:
+        for _ in range(n):
+            there.release()
+            back.acquire()
+
+    per_item = measure(loop, seconds)
+    stop.set()
+    there.release()
+    sending(result)(per_item)

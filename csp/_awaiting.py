@@ -286,7 +286,7 @@ async def aexit(handle: "_core.Channel[Any]") -> None:
     handle.close()
 
 
-async def aselect(cases: "Iterable[Any]", *, priority: bool = False) -> "_core.Selected":
+async def aselect(cases: "Iterable[_core._Case]", *, priority: bool = False) -> "_core.Selected":
     """As `csp.select`, for a task of trio or asyncio; bound it by the event loop's own means (`trio.move_on_after`,
     `asyncio.timeout`), or by an `after` among the cases.
 

@@ -170,14 +170,6 @@ def reply_channel() -> tuple[SendChannel[Any], RecvChannel[Any]]: ...
 class _Selectable(Protocol):
     def __csp_case__(self) -> Channel[Any] | RecvChannel[Any]: ...
 
-_Case = (
-    Channel[Any]
-    | RecvChannel[Any]
-    | _Selectable
-    | tuple[Channel[Any] | SendChannel[Any], object]
-    | None
-)
-
 @final
 class Selected(tuple[Any, Any]):
     def __new__(cls, channel: Any, value: Any, index: int) -> Self: ...
@@ -504,6 +496,20 @@ class AtomicInt:
     value: int
     def add(self, n: int = 1) -> int: ...
     def compare_exchange(self, expected: int, new: int) -> bool: ...
+
+# What select takes.
+_Case = (
+    Channel[Any]
+    | RecvChannel[Any]
+    | _Selectable
+    | Lock
+    | Semaphore
+    | BoundedSemaphore
+    | Event
+    | WaitGroup
+    | tuple[Channel[Any] | SendChannel[Any], object]
+    | None
+)
 
 # --- looking, for tests: core.c ---
 

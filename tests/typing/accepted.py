@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, assert_type
 
 import csp
-from csp import Channel, RecvChannel, Selected, Selector, SendChannel, after, merge, never, select, tick
+from csp import Channel, RecvChannel, Selected, Selector, SendChannel, after, merge, never, select, sync, tick
 
 
 def channels() -> None:
@@ -102,6 +102,7 @@ async def awaited(ref: csp.ActorRef[Counter]) -> None:
     assert_type(await ref.acall(timeout=1).incr(2), Any)
     reply: csp.Reply[int] = ref.ask.incr()
     assert_type(await reply, int)
+    assert_type(await csp.aselect([ref.exited, reply, after(1), sync.Lock(), None]), Selected)
 
 
 @csp.actor(watchdog=2.0)
@@ -111,3 +112,18 @@ def watched() -> int:
 
 def options() -> None:
     assert_type(watched.spawn().result(), int)
+
+
+def primitives() -> None:
+    lock, ready, group, hits = sync.Lock(), sync.Event(), sync.WaitGroup(), sync.AtomicInt(3)
+    with lock as acquired:
+        assert_type(acquired, bool)
+    assert_type(lock.acquire(timeout=1.5), bool)
+    assert_type(lock.owner_died, bool)
+    assert_type(hits.add(), int)
+    assert_type(hits.compare_exchange(3, 4), bool)
+    assert_type(sync.Condition(sync.RLock()).wait_for(lambda: 3, timeout=1), int)
+    assert_type(sync.Barrier(2).wait(), int)
+    fired = csp.select([lock, ready, group, sync.Semaphore(2), sync.BoundedSemaphore(2)], timeout=1)
+    print(fired.index)
+    sync.Once().do(primitives)

@@ -1,7 +1,7 @@
 """Mistakes that a strict type checker must find, each at its line.  Checked, never run."""
 
 import csp
-from csp import Channel, RecvChannel, Selector, SendChannel, select
+from csp import Channel, RecvChannel, Selector, SendChannel, select, sync
 
 
 def mistakes(numbers: Channel[int], inp: RecvChannel[int], out: SendChannel[int]) -> None:
@@ -44,3 +44,12 @@ def actor_mistakes() -> None:
     Counter.spawn(5)  # expect: attr-defined
     csp.actor(max_deliveries="3")  # expect: call-overload
     print(number, text)
+
+
+def primitive_mistakes(lock: sync.Lock, hits: sync.AtomicInt) -> None:
+    hits.add("1")  # expect: arg-type
+    sync.Semaphore("2")  # expect: arg-type
+    csp.select([sync.RLock()])  # expect: list-item
+    csp.select([hits])  # expect: list-item
+    lock.owner_died = False  # expect: misc
+    sync.Condition(sync.Semaphore())  # expect: arg-type
