@@ -1,6 +1,7 @@
 """The first code in a new interpreter, called by the thread that owns it: what to run, run it, say how it ended."""
 
 import _thread
+import atexit
 import sys
 
 from csp import _core, _ref
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 def _quiet_threads() -> None:
     """A thread of the actor that a stop or a kill ends is no news: `threading`, once imported, takes this hook for its own."""
+    atexit.register(_forget_thread)  # before the user's, so it is called after them
     report = getattr(_thread, "_excepthook", None)
     if report is None:
         return
@@ -24,6 +26,16 @@ def _quiet_threads() -> None:
             report(args)
 
     _thread._excepthook = excepthook
+
+
+def _forget_thread() -> None:
+    """Take from `threading`, while it can still do it, what it keeps for a thread that it did not start, as ours is for it.
+
+    Otherwise CPython 3.13 finds it after the module is cleared, and reports an ignored exception: for each actor that has logged a line.
+    """
+    info = getattr(sys.modules.get("threading"), "_thread_local_info", None)
+    if info is not None:
+        info.__dict__.clear()
 
 
 def live() -> None:

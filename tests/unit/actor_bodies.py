@@ -345,3 +345,15 @@ def return_unrebuildable_on_stop(up: SendChannel[str]) -> Unrebuildable:
 
 def return_pair(channel: SendChannel[Any]) -> Pair:
     return Pair(current_actor().ref, channel)
+
+
+def log_a_line() -> None:
+    import logging
+
+    logging.error("a line")
+
+
+def run_asyncio() -> None:
+    import asyncio
+
+    asyncio.run(asyncio.sleep(0))

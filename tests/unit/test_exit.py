@@ -243,3 +243,15 @@ def test_interpreter_flags_do_not_matter(flags):
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([ROOT, *[p for p in sys.path if p]])}
     done = subprocess.run([sys.executable, *flags, "-c", source], capture_output=True, text=True, timeout=LIMIT, env=env, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "over\n", "")
+
+
+def test_actors_that_log_or_run_asyncio_end_in_silence():
+    """`threading` knows the actor's thread only as a stranger, and has forgotten it before its module is cleared."""
+    source = """
+    from csp import interpreters
+    csp.spawn(bodies.log_a_line).result(10)
+    csp.spawn(bodies.run_asyncio).result(10)
+    with interpreters.create() as interpreter:
+        interpreter.run("import atexit, logging; logging.error('in it'); atexit.register(logging.error, 'last')")
+    """
+    assert run_script(source) == (0, "", "ERROR:root:a line\nERROR:root:in it\nERROR:root:last\n")
