@@ -97,6 +97,7 @@ def snapshot(exc: BaseException) -> RemoteError:
 
 
 def _snapshot(exc: BaseException, seen: "set[int]") -> RemoteError:
+    outermost = not seen
     seen.add(id(exc))
     cause, context = exc.__cause__, exc.__context__
     if exc.__suppress_context__:
@@ -109,7 +110,7 @@ def _snapshot(exc: BaseException, seen: "set[int]") -> RemoteError:
             _notes(exc),
             _snapshot(cause, seen) if _goes_on(cause, seen) else None,  # type: ignore[arg-type]
             _snapshot(context, seen) if _goes_on(context, seen) else None,  # type: ignore[arg-type]
-            _portable(exc) if len(seen) == 1 else None,
+            _portable(exc) if outermost else None,
         )
     )
 
@@ -120,6 +121,8 @@ def _goes_on(link: "BaseException | None", seen: "set[int]") -> bool:
 
 def _type_name(cls: "type[BaseException]") -> str:
     module = cls.__module__
+    if module == "__mp_main__":  # the program, run once more in an actor's interpreter: its reader knows it as __main__
+        module = "__main__"
     return cls.__qualname__ if module in ("builtins", None) else f"{module}.{cls.__qualname__}"
 
 

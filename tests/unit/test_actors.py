@@ -341,12 +341,17 @@ def test_failure_carries_the_remote_traceback_and_the_original():
 
 
 def test_chain_and_notes_are_in_the_snapshot():
-    """cause, context and notes are snapshots too."""
-    remote = gone(csp.spawn(bodies.raise_chain)).remote
+    """cause, context and notes are snapshots too; the original crosses all the same."""
+    ref = csp.spawn(bodies.raise_chain)
+    remote = gone(ref).remote
     assert remote.notes == ("a note",)
     assert remote.cause.type_name == "KeyError"
     assert "direct cause" in remote.traceback
     assert "a note" in remote.traceback
+    with pytest.raises(csp.ActorFailed) as caught:
+        ref.result()
+    assert type(caught.value.__cause__) is RuntimeError
+    assert caught.value.__cause__.__notes__ == ["a note"]
 
 
 def test_original_that_needs_its_own_reduce_crosses():

@@ -58,6 +58,7 @@ def main():
             child.run(fail)
         except interpreters.RunFailed as error:
             assert isinstance(error.__cause__, Oops), repr(error.__cause__)
+            assert error.remote.type_name == "__main__.Oops", error.remote
         else:
             raise AssertionError
         assert BY_VALUE or child.run(is_single, SINGLE) == (True, SINGLE)
