@@ -202,7 +202,7 @@ def _search(value: object) -> str | None:
     the walk goes on through it until it meets the one that is to blame.
     """
     deadline = thread_time() + _SECONDS
-    todo: list[_Node] = [(value, "value", None)]
+    todo = _roots(value)
     seen: dict[int, object] = {}  # keeps what pickle's reducers make alive, so that no id is used twice
     best: str | None = None
     while todo and thread_time() < deadline:
@@ -227,6 +227,14 @@ def _search(value: object) -> str | None:
             return f"{_path(node)}: {reason}"
         todo += parts[::-1]
     return best
+
+
+def _roots(value: "Any") -> "list[_Node]":
+    from csp._calls import Request
+
+    if type(value) is Request:  # the caller knows its parts, and not it
+        return [(value[2], "kwargs", None), (value[1], "args", None)]
+    return [(value, "value", None)]
 
 
 def _key(key: object) -> str:

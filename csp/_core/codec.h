@@ -22,6 +22,8 @@
  *   ClosedHandle, ForkedError   it holds a one-way handle that this side gave up, or a handle inherited through a fork;
  *   MemoryError, and whatever is no Exception (KeyboardInterrupt, Stopped), as they came. */
 int csp_encode_slow(csp_state *state, PyObject *value, csp_msg *msg);
+/* The same for a container of ours: a NotShareable names the path from `blamed`, which is what the user put into it. */
+int csp_encode_blaming(csp_state *state, PyObject *value, PyObject *blamed, csp_msg *msg);
 
 /* A call or cast, as the caller has it: arguments by position, then those of `names` (a tuple of str, or NULL).  All borrowed. */
 typedef struct {

@@ -77,7 +77,8 @@ static void refuse(csp_state *state, PyObject *value)
     PyErr_SetRaisedException(error);
 }
 
-static int encode(csp_state *state, PyObject *value, csp_msg *msg, bool explain)
+/* `blamed`: what is searched for the offending part, or NULL for no search. */
+static int encode(csp_state *state, PyObject *value, csp_msg *msg, PyObject *blamed)
 {
     bool final = false;
     int r = csp_flat_encode(state, NULL, value, msg, &final);
@@ -86,9 +87,14 @@ static int encode(csp_state *state, PyObject *value, csp_msg *msg, bool explain)
     if (r == 0)
         return 0;
     msg->kind = CSP_MSG_EMPTY;
-    if (explain && !final)
-        refuse(state, value);
+    if (blamed != NULL && !final)
+        refuse(state, blamed);
     return -1;
+}
+
+int csp_encode_blaming(csp_state *state, PyObject *value, PyObject *blamed, csp_msg *msg)
+{
+    return encode(state, value, msg, blamed);
 }
 
 int csp_encode_slow(csp_state *state, PyObject *value, csp_msg *msg)
@@ -106,7 +112,7 @@ int csp_encode_slow(csp_state *state, PyObject *value, csp_msg *msg)
         msg->kind = value == Py_True ? CSP_MSG_TRUE : CSP_MSG_FALSE;
         return 0;
     }
-    return encode(state, value, msg, true);
+    return encode(state, value, msg, value);
 }
 
 /* Exit(ref, reason, value, None) with the value as a part; takes over `boxed` on success.  false: with an exception. */
@@ -148,7 +154,7 @@ int csp_encode_exit(csp_state *state, PyObject *exit, csp_msg *msg)
     if (r < 0 || PyTuple_GET_ITEM(exit, 3) != Py_None) { /* with a `remote` there is no value */
         if (r < 0 && !final)
             refuse(state, exit);
-        return r < 0 ? -1 : encode(state, exit, msg, true);
+        return r < 0 ? -1 : encode(state, exit, msg, exit);
     }
     Py_ssize_t length;
     const char *reason = PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(exit, 1), &length);
@@ -158,7 +164,7 @@ int csp_encode_exit(csp_state *state, PyObject *exit, csp_msg *msg)
             PyErr_NoMemory();
         return -1;
     }
-    if (encode(state, PyTuple_GET_ITEM(exit, 2), boxed, true) == 0 &&
+    if (encode(state, PyTuple_GET_ITEM(exit, 2), boxed, PyTuple_GET_ITEM(exit, 2)) == 0 &&
         write_exit(csp_ref_actor(PyTuple_GET_ITEM(exit, 0)), reason, (size_t)length, boxed, msg))
         return 0;
     csp_msg_clear(boxed);
@@ -261,7 +267,7 @@ static PyObject *py_encode(PyObject *module, PyObject *args, PyObject *kwargs)
     csp_msg *msg = csp_raw_calloc(1, sizeof *msg);
     if (msg == NULL)
         return PyErr_NoMemory();
-    int failed = explain ? csp_encode_copy(state, value, msg) : encode(state, value, msg, false);
+    int failed = explain ? csp_encode_copy(state, value, msg) : encode(state, value, msg, NULL);
     PyObject *capsule = failed ? NULL : PyCapsule_New(msg, capsule_name, drop_encoded);
     if (capsule == NULL) {
         csp_msg_clear(msg);

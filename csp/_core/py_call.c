@@ -45,7 +45,7 @@ static int send_answer(csp_state *state, csp_end *end, PyObject *ok, PyObject *v
 {
     PyObject *pair = PyTuple_Pack(2, ok, value);
     csp_msg msg = {.kind = CSP_MSG_EMPTY};
-    int failed = pair == NULL || csp_encode_slow(state, pair, &msg) < 0;
+    int failed = pair == NULL || csp_encode_blaming(state, pair, value, &msg) < 0;
     Py_XDECREF(pair);
     if (failed)
         return -1;

@@ -233,13 +233,16 @@ def test_result_that_cannot_cross_is_the_callers_error(counter):
     with pytest.raises(csp.ActorFailed) as caught:
         counter.call.unshareable()
     assert caught.value.remote.type_name == "csp.NotShareable"
+    assert caught.value.remote.message.startswith("value: ")  # the result itself, not what carries it
     assert counter.call.incr() == 6
 
 
 def test_argument_that_cannot_cross_is_raised_at_once(counter):
-    """NotShareable in the caller; the actor never hears of it."""
-    with pytest.raises(csp.NotShareable):
+    """NotShareable in the caller, with the path from the arguments; the actor never hears of it."""
+    with pytest.raises(csp.NotShareable, match=r"^args\[0\]: "):
         counter.call.echo(x for x in ())
+    with pytest.raises(csp.NotShareable, match=r"^kwargs\['later'\]\[0\]: "):
+        counter.ask.echo(1, later=[(x for x in ())])
     with pytest.raises(csp.NotShareable):
         counter.call.echo(bodies.Explosive())
     assert counter.statistics().handled == 0
