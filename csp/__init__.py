@@ -11,6 +11,7 @@ names load on first use.
 """
 
 from csp._core import (
+    BufferStatistics,
     Channel,
     ChannelStatistics,
     Lease,
@@ -18,6 +19,7 @@ from csp._core import (
     Selected,
     Selector,
     SendChannel,
+    SharedBuffer,
     SharedView,
     after,
     channel,
@@ -88,6 +90,7 @@ __all__ = [
     "ActorStatistics",
     "Backoff",
     "BrokenChannel",
+    "BufferStatistics",
     "Channel",
     "ChannelStatistics",
     "ChildInfo",
@@ -113,6 +116,7 @@ __all__ = [
     "Selected",
     "Selector",
     "SendChannel",
+    "SharedBuffer",
     "SharedView",
     "Started",
     "Stopped",

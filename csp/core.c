@@ -4,10 +4,11 @@
  *
  *   ground     mem.h lock status.h           memory, locks and their order, what an operation may answer
  *   engine     park msg queue waiter loop    a sleeping thread, a value in flight, a buffer, a blocked operation, an event loop
- *              chan select interp registry   a channel, waiting for several, what an interpreter holds, process-wide tables
+ *              chan sync region              a channel, a primitive of csp.sync, memory of no interpreter
+ *              select interp registry        waiting for several, what an interpreter holds, process-wide tables
  *              deadlock                      who can never be helped
  *              actor actor_table             an actor's record, lives and ends; which actors there are
- *   crossing   encode decode buffer share letter   Python objects <-> messages
+ *   crossing   encode decode buffer share shared_buffer letter   Python objects <-> messages
  *   shell      errors py_wait                status -> exception; the one blocking wait
  *              py_channel py_lease py_select py_interp py_attach py_warm py_leak py_actor py_call
  *              py_exit
@@ -111,8 +112,9 @@ static PyObject *census(PyObject *module, PyObject *unused)
 {
     csp_census c;
     csp_registry_census(&c);
-    return Py_BuildValue("{s:l,s:l,s:l,s:l,s:l}", "channels", c.channels, "interpreters", c.interpreters, "warm",
-                         (long)csp_actor_count_warm(), "blobs", c.blobs, "blocks", c.blocks);
+    return Py_BuildValue("{s:l,s:l,s:l,s:l,s:l,s:l,s:n}", "channels", c.channels, "interpreters", c.interpreters, "warm",
+                         (long)csp_actor_count_warm(), "blobs", c.blobs, "blocks", c.blocks,
+                         "buffers", c.buffers, "buffer_bytes", (Py_ssize_t)c.buffer_bytes);
 }
 
 static PyObject *fail_allocation(PyObject *module, PyObject *number)
@@ -219,6 +221,7 @@ static int execute(PyObject *module)
         csp_add_async_types,
         csp_add_block_type,
         csp_add_share_type,
+        csp_add_shared_buffer_type,
         csp_add_actor_types,
         csp_add_verb_type,
         csp_add_sync_types,
@@ -233,7 +236,7 @@ static int execute(PyObject *module)
 #define STATE_OBJECTS(V)                                                                            \
     V(channel_type) V(send_channel_type) V(recv_channel_type) V(lease_type) V(statistics_type)      \
     V(selected_type) V(selector_type) V(block_type) V(actor_type) V(ref_type) V(verb_type)          \
-    V(wait_type) V(loop_type) V(shared_view_type) V(pickling) V(awaiting)                           \
+    V(wait_type) V(loop_type) V(shared_view_type) V(shared_buffer_type) V(buffer_statistics_type) V(pickling) V(awaiting)                           \
     V(str_index) V(str_channel) V(str_cause) V(str_sent) V(str_case)
 
 static int traverse(PyObject *module, visitproc visit, void *arg)

@@ -3,6 +3,7 @@
 
 #include "interp.h"
 #include "mem.h"
+#include "region.h"
 #include "registry.h"
 #include "sync.h"
 
@@ -254,7 +255,9 @@ void csp_end_close_because(csp_end *end, csp_msg *cause, csp_effects *fx)
     if (end->held > 0)
         csp_sync_drop_holds(end, fx);
     uncount_locked(end, CSP_SEND | CSP_RECV, cause, fx);
+    csp_region *region = chan->sync == CSP_MEMORY ? csp_region_settle_locked(chan) : NULL;
     csp_chan_unlock(chan);
+    csp_region_free(region);
 }
 
 void csp_end_close(csp_end *end, csp_effects *fx)

@@ -10,6 +10,7 @@
 #include "actor.h"
 #include "flat.h"
 #include "mem.h"
+#include "shared_buffer.h"
 
 PyObject *csp_pickling(csp_state *state)
 {
@@ -351,7 +352,7 @@ static PyObject *py_copy(PyObject *module, PyObject *value)
 static bool is_part(csp_state *state, PyObject *object)
 {
     return csp_is_handle(state, object) || csp_is_sync(object) || PyMemoryView_Check(object) ||
-           Py_TYPE(object) == state->shared_view_type ||
+           Py_TYPE(object) == state->shared_view_type || csp_is_shared_buffer(state, object) ||
            (state->ref_type != NULL && PyObject_TypeCheck(object, state->ref_type));
 }
 

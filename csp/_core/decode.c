@@ -16,6 +16,7 @@
 #include "flat.h"
 #include "mem.h"
 #include "share.h"
+#include "shared_buffer.h"
 
 #define FIRST_FRAMES 16
 #define FIRST_SHARED 32
@@ -347,6 +348,15 @@ static PyObject *get_shared(decoder *d)
     return csp_shared_view(d->state, shared, flags & VIEW_READONLY);
 }
 
+static PyObject *get_shared_buffer(decoder *d)
+{
+    csp_end *in_flight = d->blob->parts[get_size(d)].self;
+    csp_extent extent = {.readonly = *d->p++ & VIEW_READONLY};
+    extent.offset = (Py_ssize_t)get_size(d);
+    extent.nbytes = (Py_ssize_t)get_size(d);
+    return csp_shared_buffer_new(d->state, in_flight, &extent);
+}
+
 /* --- containers --- */
 
 static PyObject *new_record(decoder *d, unsigned code, Py_ssize_t length)
@@ -497,6 +507,7 @@ static PyObject *get_scalar(decoder *d, csp_tag tag)
     case TAG_MISSED: return get_missed(d);
     case TAG_NAME: return get_key(d); /* the same object each time is what Python's caches of attributes go by */
     case TAG_SHARE: return get_shared(d);
+    case TAG_BUFFER: return get_shared_buffer(d);
     default:
         if (tag >= TAG_SMALL)
             return PyLong_FromLong((long)tag - TAG_SMALL);

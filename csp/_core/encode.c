@@ -13,6 +13,7 @@
 
 #include "actor.h"
 #include "mem.h"
+#include "shared_buffer.h"
 
 static void encoder_init(encoder *e, csp_state *state)
 {
@@ -367,6 +368,8 @@ static outcome write_uncommon(encoder *e, PyObject *object)
         return csp_encoder_memoryview(e, object);
     if (type == state->shared_view_type)
         return csp_encoder_shared(e, object);
+    if (csp_is_shared_buffer(state, object))
+        return csp_encoder_shared_buffer(e, object);
     if (type == &PyPickleBuffer_Type)
         return csp_encoder_pickle_buffer(e, object);
     if (PyTuple_Check(object))

@@ -3,6 +3,7 @@
 #include "encoder.h"
 
 #include "share.h"
+#include "shared_buffer.h"
 
 /* The copy of a buffer; what tells its shape follows the tag. */
 static outcome write_view(encoder *e, const Py_buffer *view, char order)
@@ -54,6 +55,26 @@ outcome csp_encoder_shared(encoder *e, PyObject *object)
     if (!reserve(e, TAG_ROOM))
         return no_memory();
     put_byte(e, readonly ? VIEW_READONLY : 0);
+    return WRITTEN;
+}
+
+outcome csp_encoder_shared_buffer(encoder *e, PyObject *object)
+{
+    csp_extent extent;
+    RETURN_IF_SEEN(e, object);
+    csp_end *in_flight = csp_shared_buffer_end(object, &extent);
+    if (in_flight == NULL) {
+        e->final = true;
+        return FAILED;
+    }
+    outcome r = csp_encoder_part(e, TAG_BUFFER, &csp_end_part, in_flight, 0);
+    if (r != WRITTEN)
+        return r;
+    if (!reserve(e, TAG_ROOM))
+        return no_memory();
+    put_byte(e, extent.readonly ? VIEW_READONLY : 0);
+    put_size(e, (size_t)extent.offset);
+    put_size(e, (size_t)extent.nbytes);
     return WRITTEN;
 }
 

@@ -12,6 +12,8 @@ static void label_of(csp_chan *chan, char label[LABEL])
 {
     if (chan == NULL)
         snprintf(label, LABEL, "wait");
+    else if (chan->sync == CSP_MEMORY)
+        snprintf(label, LABEL, "SharedBuffer %llu", (unsigned long long)chan->id);
     else if (chan->sync)
         snprintf(label, LABEL, "primitive %llu", (unsigned long long)chan->id);
     else if (chan->name != NULL)
@@ -107,7 +109,7 @@ PyObject *csp_raise(csp_state *state, csp_status status, csp_dir dir, csp_chan *
     char label[LABEL];
     label_of(chan, label);
     PyObject *type = state->errors[error_of(status)];
-    const char *verb = chan == NULL ? "" : chan->sync ? "wait for " : dir == CSP_SEND ? "send on " : "receive from ";
+    const char *verb = chan == NULL ? "" : chan->sync == CSP_MEMORY ? "use of " : chan->sync ? "wait for " : dir == CSP_SEND ? "send on " : "receive from ";
     char *graph = status == CSP_DEADLOCK ? csp_take_deadlock_text() : NULL;
     PyObject *text = PyUnicode_FromFormat("%s%s: %s%s", verb, label, text_of(status, dir, chan), graph == NULL ? "" : graph);
     csp_raw_free(graph);

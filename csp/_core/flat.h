@@ -38,6 +38,7 @@ typedef enum {
     TAG_MISSED,     /* the RemoteError that says why the TAG_APART before it could not be rebuilt; else None */
     TAG_NAME,       /* as TAG_ASCII, of a method: it will be looked up, and come again */
     TAG_SHARE,      /* size: index of the part that is shared memory; flags byte */
+    TAG_BUFFER,     /* size: index of the part that is a handle to memory; flags byte; offset and length as sizes: a SharedBuffer */
     TAG_SMALL = 64, /* 64 + i: the int i, 0 <= i < 64 */
     TAG_SHARED = 128,
 } csp_tag;

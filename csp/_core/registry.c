@@ -2,6 +2,7 @@
 #include "registry.h"
 
 #include "mem.h"
+#include "region.h"
 
 #ifndef _WIN32
 #include <pthread.h>
@@ -108,6 +109,8 @@ void csp_registry_census(csp_census *p_census)
     csp_lock_release(&table_lock);
     p_census->blobs = csp_blobs_live();
     p_census->blocks = csp_blocks_live();
+    p_census->buffers = csp_regions_live();
+    p_census->buffer_bytes = csp_regions_bytes();
 }
 
 #ifndef _WIN32
@@ -125,6 +128,7 @@ static void after_fork_in_child(void)
         csp_interp_after_fork(interp);
     csp_park_after_fork();
     csp_pool_after_fork();
+    csp_regions_after_fork();
     csp_lock_release(&table_lock);
 }
 

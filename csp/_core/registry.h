@@ -12,7 +12,8 @@ void csp_registry_add_interp(csp_interp *interp);
 void csp_registry_remove_interp(csp_interp *interp);
 
 typedef struct {
-    long channels, interpreters, blobs, blocks;
+    long channels, interpreters, blobs, blocks, buffers;
+    size_t buffer_bytes;
 } csp_census;
 void csp_registry_count_idle(int change); /* of channels that are kept for reuse: the census leaves them out */
 void csp_registry_census(csp_census *p_census);

@@ -3,6 +3,7 @@
 
 #include "interp.h"
 #include "mem.h"
+#include "region.h"
 
 csp_sync *csp_sync_new(int64_t value)
 {
@@ -18,6 +19,7 @@ void csp_sync_free(csp_sync *sync)
         return;
     if (sync->lock != NULL)
         csp_chan_decref(sync->lock);
+    csp_region_free(sync->region);
     csp_raw_free(sync);
 }
 

@@ -13,6 +13,7 @@
 
 typedef enum {
     CSP_NO_SYNC = 0, CSP_LOCK, CSP_RLOCK, CSP_SEMAPHORE, CSP_BOUNDED, CSP_EVENT, CSP_CONDITION, CSP_GROUP, CSP_ONCE, CSP_ATOMIC,
+    CSP_MEMORY, /* of a SharedBuffer: nobody waits for it; region.h */
     CSP_NSYNC
 } csp_sync_kind;
 
@@ -25,6 +26,7 @@ typedef struct csp_sync {
     bool owner_died;   /* guarded by chan->lock: the last holder ended without a release; until the next one releases */
     bool done;         /* guarded by chan->lock: Once: the function has returned */
     csp_chan *lock;    /* immutable, counted: a Condition's lock, or NULL */
+    struct csp_region *region; /* guarded by chan->lock: CSP_MEMORY: owned; NULL once it is freed */
 } csp_sync;
 
 csp_sync *csp_sync_new(int64_t value); /* NULL without memory */
