@@ -46,8 +46,9 @@ static struct {
 
 #ifdef _WIN32
 
-static bool map_pages(csp_region *region, size_t size) { return false; }
-static void unmap(csp_region *region) {}
+/* Nothing is mapped: csp_region_new takes the heap. */
+static bool map_pages(csp_region *region, size_t size) { return (void)region, (void)size, false; }
+static void unmap(csp_region *region) { (void)region; }
 
 #else
 
@@ -104,8 +105,8 @@ static void lay_file_over(csp_region *region)
 
 #else
 
-static bool map_hugetlb(csp_region *region, size_t size) { return false; }
-static void lay_file_over(csp_region *region) {}
+static bool map_hugetlb(csp_region *region, size_t size) { return (void)region, (void)size, false; }
+static void lay_file_over(csp_region *region) { (void)region; }
 
 #endif
 

@@ -62,6 +62,8 @@ static void check_census(csp_census before)
     CHECK_EQ(after.interpreters, before.interpreters);
     CHECK_EQ(after.blobs, before.blobs);
     CHECK_EQ(after.blocks, before.blocks);
+    CHECK_EQ(after.buffers, before.buffers);
+    CHECK_EQ(after.buffer_bytes, before.buffer_bytes);
 }
 
 int main(int argc, char **argv)
