@@ -79,7 +79,7 @@ def stacks(timeout: "float | None" = 1.0) -> "list[ActorStack]":
 
 
 def census() -> "dict[str, int]":
-    """Count what is alive: channels, interpreters, those of them that are warm (wait for an actor), blobs and blocks in flight."""
+    """Count what is alive: channels, interpreters, those of them that are warm (wait for an actor), blobs and blocks in flight, buffers."""
     return _core.census()
 
 

@@ -46,7 +46,7 @@ def wait_parked(
 
 
 def census() -> "dict[str, int]":
-    """Count what is alive: channels, interpreters, those of them that are warm (wait for an actor), blobs and blocks in flight.
+    """Count what is alive: channels, interpreters, those of them that are warm (wait for an actor), blobs and blocks in flight, buffers.
 
     A test that leaks nothing finds the same numbers before and after.
     """

@@ -127,3 +127,16 @@ def primitives() -> None:
     fired = csp.select([lock, ready, group, sync.Semaphore(2), sync.BoundedSemaphore(2)], timeout=1)
     print(fired.index)
     sync.Once().do(primitives)
+
+
+def memory(buffer: csp.SharedBuffer) -> None:
+    assert_type(buffer[0], int)
+    assert_type(buffer[1:], csp.SharedBuffer)
+    assert_type(buffer.toreadonly().clone(), csp.SharedBuffer)
+    assert_type(buffer.statistics(), csp.BufferStatistics)
+    assert_type(buffer.statistics().handles, int)
+    buffer[0] = 1
+    buffer[:3] = b"abc"
+    assert_type(bytes(memoryview(buffer)), bytes)
+    with csp.SharedBuffer(8, zeroed=False, mapped=True, huge=False) as other:
+        assert_type(other, csp.SharedBuffer)

@@ -53,3 +53,10 @@ def primitive_mistakes(lock: sync.Lock, hits: sync.AtomicInt) -> None:
     csp.select([hits])  # expect: list-item
     lock.owner_died = False  # expect: misc
     sync.Condition(sync.Semaphore())  # expect: arg-type
+
+
+def memory_mistakes(buffer: csp.SharedBuffer) -> None:
+    csp.SharedBuffer("8")  # expect: arg-type
+    csp.SharedBuffer(8, True)  # expect: call-arg
+    buffer[0] = b"a"  # expect: call-overload
+    buffer.nbytes = 3  # expect: misc

@@ -207,7 +207,7 @@ def test_close():
     other[0] = 1
     other.close()
     assert buffers() == before + 1
-    del buffer, same, uses, use, caught, give_up
+    buffer = same = uses = use = caught = give_up = None
     assert buffers() == before
     assert other.statistics() == (0, 0, 0, None)
 
