@@ -40,6 +40,8 @@ _KEEP = {"permanent": 2, "transient": 1, "temporary": 0}
 _KEPT, _NOT_KEPT = 2, 0
 _MEMORY_PERIOD = 10.0  # seconds after which a tree with a memory budget looks, if nothing happens: its actors may spawn others
 
+_DIGITS, _GRAIN = 6, 1e-6  # of a second: what floats say of times is exact to some nanoseconds, and a clock that stands never makes up for them
+
 running: "set[Tree]" = set()  # of this interpreter: their threads have begun and not ended
 
 
@@ -115,6 +117,7 @@ class Tree:
         self._starting: list[Any] = []
         self._fatal: BaseException | None = None
         self._stop_asked = False
+        self._ending: tuple[float, float] | None = None  # when it was told to end, by csp's clock and the real one
         self._memory_budget = root._memory_budget if sys.version_info < (3, 14) else None
         self._exhausted: SupervisorError | None = None  # the memory budget is, and this is what is to be said of it
         self.context = _ref.context_here()  # of the actor that it belongs to
@@ -155,9 +158,17 @@ class Tree:
             self._close()
             _ref.enter_thread(None)
 
+    def _now(self) -> float:
+        """csp's clock, which a test may have stopped; but an end in order goes on by the real time."""
+        now = _core.clock()
+        if self._ending is None:
+            return now
+        began, real = self._ending
+        return max(now, began + time.monotonic() - real)
+
     def _loop(self) -> None:
         machine = self.root.machine
-        machine.start(time.monotonic())
+        machine.start(self._now())
         self._settle(self.root)
         while machine.phase != "ended":
             self._wait()
@@ -166,11 +177,11 @@ class Tree:
         """Wait for one thing to happen, and do what follows from it."""
         if self._selector is None:
             self._selector = _core.Selector([self._commands, *self._watched])
-        now = time.monotonic()
+        now = self._now()
         dues = [due for node in self.root.all() if (due := node.machine.next_due()) is not None]
         if self._memory_budget is not None:
             dues.append(now + _MEMORY_PERIOD)
-        timeout = max(0.0, min(dues) - now) if dues else None
+        timeout = max(0.0, round(min(dues) - now, _DIGITS)) if dues else None
         try:
             channel, value = self._selector.select(timeout=timeout, priority=True)
         except (EndOfChannel, DecodeError) as error:
@@ -186,18 +197,18 @@ class Tree:
             self._obey(*value)
         elif channel is not None:
             self._heard(channel, value)
-        now = time.monotonic()
+        now = self._now()
         self._consider_memory(now)
         for node in list(self.root.all()):
             due = node.machine.next_due()
-            if due is not None and due <= now:
-                node.machine.tick(now)
+            if due is not None and due - now < _GRAIN:
+                node.machine.tick(max(due, now))
                 self._settle(node)
 
     def _heard(self, channel: "_core.RecvChannel[Any]", value: Any) -> None:
         node, child, life = self._watched[channel]
         self._unwatch(life)
-        now = time.monotonic()
+        now = self._now()
         if value is not True:
             self._consider_memory(now)
         if value is True:
@@ -273,7 +284,7 @@ class Tree:
             life.ref._quarantine()
 
     def _act_on_node(self, node: Node, what: str, kept: bool | None) -> None:
-        now = time.monotonic()
+        now = self._now()
         if what == "release":
             self._release(node)
         elif what == "stop":
@@ -286,7 +297,7 @@ class Tree:
         """No life follows the one that runs, or the last."""
         node.machine.may_return = False
         if node.machine.phase == "stopping":
-            node.machine.stop(time.monotonic())
+            node.machine.stop(self._now())
             self._settle(node)
         elif node.machine.phase == "ended":
             for below in node.all():
@@ -314,7 +325,7 @@ class Tree:
 
             life.error = error
             exit = Exit(life.ref, "failed", None, snapshot(error))  # type: ignore[arg-type]
-            node.machine.child_down(child, exit, time.monotonic(), started=False)
+            node.machine.child_down(child, exit, self._now(), started=False)
             return
         if spec.restart != "temporary" and life.ref is not None:
             node.kept[child.id] = life.ref
@@ -368,7 +379,7 @@ class Tree:
         node.child = child
         child.handle = supervisor._node = node
         node.renew()
-        node.machine.start(time.monotonic())
+        node.machine.start(self._now())
         self._settle(node)
 
     def _up(self, node: Node) -> None:
@@ -378,7 +389,7 @@ class Tree:
             self._answer_starting((True, None))
             return
         assert node.child is not None
-        node.parent.machine.child_up(node.child, time.monotonic())
+        node.parent.machine.child_up(node.child, self._now())
         self._settle(node.parent)
 
     def _down(self, node: Node, failure: Failure | None) -> None:
@@ -390,7 +401,7 @@ class Tree:
             self.failure = node.error or self._exhausted
             return
         assert node.child is not None
-        machine, now = node.parent.machine, time.monotonic()
+        machine, now = node.parent.machine, self._now()
         if node.error is None:
             if not node.up:  # it shut down before all its children had been started
                 machine.child_up(node.child, now)
@@ -405,7 +416,7 @@ class Tree:
     # --- commands ---
 
     def _obey(self, what: str, args: tuple[Any, ...], reply: "_core.SendChannel[Any]") -> None:
-        now = time.monotonic()
+        now = self._now()
         if what == "start":
             self._starting.append(reply)
             if self.root.up:
@@ -469,6 +480,9 @@ class Tree:
     # --- the end ---
 
     def _end_in_order(self, now: float, how: str = "stop") -> None:
+        if self._ending is None:
+            _core.guard_clock(True)
+            self._ending = _core.clock(), time.monotonic()
         for node in self.root.all():
             node.close_pool()
         getattr(self.root.machine, how)(now)

@@ -1,6 +1,7 @@
 /* The channel: birth, ends, send and receive, close, looking. */
 #include "chan.h"
 
+#include "clock.h"
 #include "interp.h"
 #include "mem.h"
 #include "region.h"
@@ -471,7 +472,7 @@ static csp_status timer_take_locked(csp_chan *chan, csp_time now, csp_msg *msg)
     atomic_store_explicit(&chan->due, next, memory_order_relaxed); /* see chan.h: a stale look is repeated */
     msg->kind = CSP_MSG_FLOAT;
     msg->deliveries = 0;
-    msg->as.real = (double)due / 1e9;
+    msg->as.real = (double)csp_clock_shown(due) / 1e9;
     chan->counts.sent++;
     chan->counts.received++;
     return CSP_OK;
@@ -491,7 +492,7 @@ static void timer_serve_locked(csp_chan *chan, csp_time now, csp_effects *fx)
 
 static csp_status timer_recv_locked(csp_chan *chan, csp_msg *msg, csp_effects *fx)
 {
-    csp_time now = csp_now();
+    csp_time now = csp_clock();
     timer_serve_locked(chan, now, fx);
     return chan->senders == 0 ? CSP_END : timer_take_locked(chan, now, msg);
 }

@@ -44,18 +44,6 @@ csp_time csp_now(void)
 #endif
 }
 
-csp_time csp_deadline_after(double seconds)
-{
-    double ns = seconds * 1e9;
-    csp_time now = csp_now();
-    if (!(ns < (double)(CSP_NEVER - now))) /* also infinity */
-        return CSP_NEVER;
-    csp_time whole = (csp_time)ns;
-    if ((double)whole < ns) /* never wake a nanosecond early */
-        whole++;
-    return now > CSP_NEVER - whole ? CSP_NEVER : now + whole;
-}
-
 int csp_cores(void)
 {
     static _Atomic int cores; /* process-wide; written with one value only */

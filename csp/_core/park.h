@@ -15,9 +15,6 @@ typedef int64_t csp_time; /* nanoseconds of the monotonic clock, the one of time
 
 csp_time csp_now(void);
 
-/* now + seconds, saturating: infinity and anything beyond the clock's range mean CSP_NEVER.  `seconds` >= 0. */
-csp_time csp_deadline_after(double seconds);
-
 typedef enum { CSP_WOKEN, CSP_SLEPT_OUT, CSP_SIGNALLED } csp_sleep;
 
 /* Sleep while *word == expected, until woken, the deadline passes or a signal handler ran in this thread.

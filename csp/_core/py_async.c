@@ -11,6 +11,7 @@
  */
 #include "py_select.h"
 
+#include "clock.h"
 #include "interp.h"
 #include "loop.h"
 
@@ -283,9 +284,11 @@ static PyObject *wait_put_back(PyObject *object, PyObject *unused)
 static PyObject *wait_due(PyObject *object, PyObject *unused)
 {
     wait_object *self = (wait_object *)object;
-    csp_time due = self->phase == BEGUN && self->cs.sel.has_timers ? csp_earliest_due(&self->raw->waiter) : CSP_NEVER, now = csp_now();
+    csp_time due = self->phase == BEGUN && self->cs.sel.has_timers ? csp_earliest_due(&self->raw->waiter) : CSP_NEVER, now = csp_clock();
     if (due == CSP_NEVER)
         Py_RETURN_NONE;
+    if (due > now && csp_clock_stands())
+        return PyFloat_FromDouble(Py_HUGE_VAL); /* who moves the clock fires it; csp_clock_resume pokes the loop */
     return PyFloat_FromDouble(due > now ? (double)(due - now) / 1e9 : 0.0);
 }
 
@@ -356,7 +359,7 @@ static PyMethodDef wait_methods[] = {
     {"settle", wait_settle, METH_NOARGS, PyDoc_STR("settle($self, /)\n--\n\nAfter a cancel in vain: make the outcome there now.  A matter of microseconds.")},
     {"result", wait_result, METH_NOARGS, PyDoc_STR("result($self, /)\n--\n\nThe outcome, once: what the operation returns or raises.")},
     {"put_back", wait_put_back, METH_NOARGS, PyDoc_STR("put_back($self, /)\n--\n\nNobody wants the outcome: a received value goes back to the head of its channel.")},
-    {"due", wait_due, METH_NOARGS, PyDoc_STR("due($self, /)\n--\n\nSeconds until a timer among the cases is ready, or None.")},
+    {"due", wait_due, METH_NOARGS, PyDoc_STR("due($self, /)\n--\n\nSeconds until a timer among the cases is ready, infinity while the clock stands, or None.")},
     {"fire_due", wait_fire_due, METH_NOARGS, PyDoc_STR("fire_due($self, /)\n--\n\nLet the timers fire whose time has come.")},
     {NULL},
 };

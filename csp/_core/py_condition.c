@@ -98,7 +98,6 @@ static csp_status condition_wait_until(csp_sync_object *self, csp_time deadline)
     csp_op_init_end(&op, self->handle.end, CSP_RECV);
     op.c.lease = false;
     csp_waiter_init(&op.waiter, csp_record_here(state), &op.c, 1);
-    op.waiter.deadline = deadline;
     status = csp_chan_start(&op.c, &fx); /* always pending */
     if (chan_of(lock)->sync == CSP_RLOCK) {
         csp_chan_lock(chan_of(lock));

@@ -6,6 +6,7 @@
  */
 #include "py_batch.h"
 
+#include "clock.h"
 #include "codec.h"
 #include "mem.h"
 #include "py_call.h"
@@ -45,7 +46,7 @@ PyObject *csp_handle_lease(PyObject *object, PyObject *args, PyObject *kwargs)
     self->lease = lease;
     self->handle = Py_NewRef(object);
     self->state = handle->state;
-    self->timeout_ns = deadline == CSP_NEVER || deadline == CSP_POLL ? deadline : deadline - csp_now();
+    self->timeout_ns = deadline == CSP_NEVER || deadline == CSP_POLL ? deadline : deadline - csp_clock();
     return (PyObject *)self;
 }
 
@@ -86,7 +87,7 @@ static csp_time deadline_of(lease_object *self)
 {
     if (self->timeout_ns == CSP_NEVER || self->timeout_ns == CSP_POLL)
         return self->timeout_ns;
-    csp_time now = csp_now();
+    csp_time now = csp_clock();
     return self->timeout_ns > CSP_NEVER - now ? CSP_NEVER : now + self->timeout_ns;
 }
 

@@ -209,7 +209,6 @@ static csp_status run_cases(csp_state *state, csp_cases *cs, csp_time deadline, 
     csp_waiter_init(&waiter, csp_record_here(state), NULL, 0); /* the cases learn of it if and when they are queued */
     waiter.cases = cs->sel.cases;
     waiter.ncases = cs->sel.ncases;
-    waiter.deadline = deadline;
     status = csp_select_start(&cs->sel, &waiter, p_fired, &fx);
     state->random = cs->sel.random;
     csp_effects_run(&fx);

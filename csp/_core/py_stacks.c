@@ -7,6 +7,7 @@
  */
 #include <pthread.h>
 
+#include "clock.h"
 #include "mem.h"
 #include "py_interp.h"
 #include "py_wait.h"
@@ -299,6 +300,8 @@ static PyObject *stacks(PyObject *module, PyObject *timeout)
     csp_time deadline;
     if (csp_parse_timeout(timeout, &deadline) < 0)
         return NULL;
+    if (deadline != CSP_NEVER && deadline != CSP_POLL)
+        deadline += csp_now() - csp_clock(); /* for a look from outside, whatever csp's clock does */
     survey *all = new_survey();
     if (all == NULL)
         return PyErr_NoMemory();

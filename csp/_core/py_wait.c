@@ -1,6 +1,7 @@
 /* The one blocking wait of the shell, and the operations that are a single case. */
 #include "py_wait.h"
 
+#include "clock.h"
 #include "deadlock.h"
 #include "mem.h"
 
@@ -137,7 +138,7 @@ void csp_fire_due(csp_waiter *waiter)
 {
     csp_effects fx;
     csp_effects_init(&fx);
-    csp_time now = csp_now();
+    csp_time now = csp_clock();
     for (uint32_t i = 0; i < waiter->ncases; i++) {
         csp_case *c = &waiter->cases[i];
         if (c->chan != NULL && c->chan->timer != CSP_NO_TIMER && csp_chan_due(c->chan) <= now)
@@ -252,6 +253,8 @@ csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool 
     bool sliced = in_main_thread(waiter->interp);
     waiter->forever = deadline == CSP_NEVER && !has_timers && has_enabled_case(waiter);
     waiter->main_thread = sliced;
+    waiter->deadline = deadline;
+    csp_time guard = csp_clock_guard(deadline);
     bool counted = false; /* just now: the look comes next */
     for (;;) {
         csp_time until = deadline;
@@ -259,6 +262,8 @@ csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool 
             csp_time due = csp_earliest_due(waiter);
             until = due < until ? due : until;
         }
+        until = csp_clock_until(until);
+        until = guard < until ? guard : until;
         if (sliced) {
             csp_time slice = csp_now() + SLICE;
             until = slice < until ? slice : until;
@@ -286,7 +291,7 @@ csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool 
             waiter->threads = count_threads(waiter->interp);
             counted = waiter->threads != 0;
         }
-        if (deadline != CSP_NEVER && csp_now() >= deadline)
+        if (deadline != CSP_NEVER && (csp_clock() >= deadline || csp_now() >= guard))
             return csp_waiter_cancel(waiter) ? CSP_TIMEOUT : outcome(waiter);
     }
 }

@@ -1,6 +1,7 @@
 /* The process-wide tables.  Their locks are the last in the order but for the pools'. */
 #include "registry.h"
 
+#include "clock.h"
 #include "mem.h"
 #include "region.h"
 
@@ -127,6 +128,7 @@ static void after_fork_in_child(void)
     for (csp_interp *interp = interpreters; interp != NULL; interp = interp->next)
         csp_interp_after_fork(interp);
     csp_park_after_fork();
+    csp_clock_reset();
     csp_pool_after_fork();
     csp_regions_after_fork();
     csp_lock_release(&table_lock);

@@ -55,7 +55,7 @@ struct csp_waiter {
     csp_waiter *next_parked, *prev_parked; /* guarded by interp->lock: the interpreter's sleeping waiters */
     csp_case *cases;         /* immutable during the wait */
     csp_time since;          /* the sleeper's until it is on its interpreter's list, then immutable: when it began to sleep */
-    csp_time deadline;       /* immutable: CSP_NEVER without timeout; for debug */
+    csp_time deadline;       /* immutable once parked: on csp's clock, CSP_NEVER without timeout */
     uint32_t threads;        /* the sleeper's while off its interpreter's list, else immutable: how many threads its interpreter
                                 has, this one included; 0: not counted yet */
     bool forever;            /* immutable once parked: no deadline, and no timer among its cases; see deadlock.h */

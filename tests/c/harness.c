@@ -158,7 +158,7 @@ static void fire_due(csp_waiter *waiter)
 {
     csp_effects fx;
     csp_effects_init(&fx);
-    csp_time now = csp_now();
+    csp_time now = csp_clock();
     for (uint32_t i = 0; i < waiter->ncases; i++) {
         csp_case *c = &waiter->cases[i];
         if (c->chan != NULL && c->chan->timer != CSP_NO_TIMER && csp_chan_due(c->chan) <= now)
@@ -170,20 +170,23 @@ static void fire_due(csp_waiter *waiter)
 /* Wait until the waiter's outcome is there; CSP_TIMEOUT if the deadline came first and nothing will fire any more. */
 static csp_status wait_for(csp_waiter *waiter, csp_time deadline, csp_spin *spin)
 {
+    csp_time guard = csp_clock_guard(deadline);
+    waiter->deadline = deadline;
     for (;;) {
         csp_time until = deadline;
         for (uint32_t i = 0; i < waiter->ncases; i++)
             if (waiter->cases[i].chan != NULL && csp_chan_due(waiter->cases[i].chan) < until)
                 until = csp_chan_due(waiter->cases[i].chan);
-        if (csp_waiter_park(waiter, until, spin) == CSP_OK)
+        until = csp_clock_until(until);
+        if (csp_waiter_park(waiter, guard < until ? guard : until, spin) == CSP_OK)
             return waiter->status;
         fire_due(waiter);
-        if (deadline != CSP_NEVER && csp_now() >= deadline)
+        if (deadline != CSP_NEVER && (csp_clock() >= deadline || csp_now() >= guard))
             return csp_waiter_cancel(waiter) ? CSP_TIMEOUT : waiter->status;
     }
 }
 
-static csp_time deadline_of(csp_time timeout) { return timeout == FOREVER ? CSP_NEVER : csp_now() + timeout; }
+static csp_time deadline_of(csp_time timeout) { return timeout == FOREVER ? CSP_NEVER : csp_clock() + timeout; }
 
 static csp_status run_case(csp_case *c, csp_interp *interp, csp_time timeout)
 {

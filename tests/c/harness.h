@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "chan.h"
+#include "clock.h"
 #include "interp.h"
 #include "loop.h"
 #include "mem.h"
