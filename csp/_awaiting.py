@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _QUICK = 64  # operations completed at once after which a task on asyncio lets the others run
 
+_NEVER = float("inf")  # when a timer is due while csp's clock stands still: whoever moves the clock fires it
+
 _loops: "Any" = None  # asyncio's loops, weakly: made on first need
 _run_var: "Any" = None  # trio's, one for each run
 
@@ -39,8 +41,13 @@ class _Asyncio:
     def __init__(self) -> None:
         self.core = _core.Loop()
         self.quick = 0
+        self.held: list[_CallAt] = []  # timers set while csp's clock stood still (csp.testing)
 
     def drain(self) -> None:
+        if self.held and not _core.clock_stands():
+            held, self.held = self.held, []
+            for timer in held:
+                timer.again()
         for wait in self.core.drain():
             if not wait.token.done():
                 wait.token.set_result(None)
@@ -61,7 +68,7 @@ class _Asyncio:
 
     async def _outcome(self, asyncio: "Any", loop: "Any", wait: "_core.Wait") -> None:
         wait.token = future = loop.create_future()
-        timer = _CallAt(loop, wait) if wait.due() is not None else None
+        timer = _CallAt(self, loop, wait) if wait.due() is not None else None
         try:
             await future
         except BaseException as error:
@@ -77,23 +84,34 @@ class _Asyncio:
         finally:
             wait.token = None
             if timer is not None:
-                timer.handle.cancel()
+                timer.cancel()
 
 
 class _CallAt:
     """Let the timers among the cases fire, as long as the wait lasts."""
 
-    def __init__(self, loop: "Any", wait: "_core.Wait") -> None:
-        self._loop, self._wait = loop, wait
-        self._again()
+    def __init__(self, ours: _Asyncio, loop: "Any", wait: "_core.Wait") -> None:
+        self._ours, self._loop, self._wait, self._handle = ours, loop, wait, None
+        self.again()
 
-    def _again(self) -> None:
-        self.handle = self._loop.call_later(self._wait.due() or 0.0, self._fire)
+    def again(self) -> None:
+        due = self._wait.due() or 0.0
+        if due == _NEVER:
+            self._handle = None
+            self._ours.held.append(self)
+        else:
+            self._handle = self._loop.call_later(due, self._fire)
+
+    def cancel(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        elif self in self._ours.held:
+            self._ours.held.remove(self)
 
     def _fire(self) -> None:
         self._wait.fire_due()
         if self._wait.due() is not None:  # somebody else had it, or it is for a wait that fires next
-            self._again()
+            self.again()
 
 
 def _waker(loop: "Any") -> "Callable[[], None]":
@@ -137,14 +155,17 @@ class _Trio:
         self.core = _core.Loop()
         self.timers: list[list[Any]] = []  # a heap of [trio's time, a number, the wait, or None once that is over]
         self.count = self.over = 0
+        self.held = False  # some were set while csp's clock stood still (csp.testing)
         self.dead = False  # a kill has hit the pump: nobody reschedules any more
 
     async def pump(self) -> None:
         trio = sys.modules["trio"]
         try:
             while True:
-                with trio.CancelScope(deadline=self.timers[0][0] if self.timers else float("inf")):
+                with trio.CancelScope(deadline=self.timers[0][0] if self.timers else _NEVER):
                     await trio.lowlevel.wait_readable(self.core.fileno())
+                if self.held and not _core.clock_stands():
+                    self._set_again(trio.current_time())
                 self._fire_timers(trio.current_time())
                 for wait in self.core.drain():
                     trio.lowlevel.reschedule(wait.token)
@@ -164,10 +185,22 @@ class _Trio:
                 entry[2] = None
             else:
                 entry[0] = now + due
+                self.held |= due == _NEVER
                 heapreplace(self.timers, entry)
+
+    def _set_again(self, now: float) -> None:
+        """csp's clock goes on."""
+        self.held = False
+        for entry in self.timers:
+            due = None if entry[2] is None else entry[2].due()
+            if due is not None:
+                entry[0] = now + due
+                self.held |= due == _NEVER
+        heapify(self.timers)
 
     def _set_timer(self, wait: "_core.Wait", due: float, now: float) -> "list[Any]":
         self.count += 1
+        self.held |= due == _NEVER
         entry = [now + due, self.count, wait]
         heappush(self.timers, entry)
         if self.timers[0] is entry:

@@ -196,6 +196,7 @@ static int execute(PyObject *module)
         csp_select_functions,
         csp_async_functions,
         csp_timer_functions,
+        csp_origin_functions,
         csp_interp_functions,
         csp_actor_functions,
         csp_call_functions,

@@ -121,6 +121,7 @@ void csp_chan_decref(csp_chan *chan)
     csp_msg_clear(&chan->cause);
     csp_sync_free(chan->primitive);
     csp_raw_free(chan->name);
+    csp_raw_free(atomic_load_explicit(&chan->origin, memory_order_relaxed)); /* nobody else is left */
     csp_raw_free_line(chan);
 }
 

@@ -66,6 +66,7 @@ typedef struct csp_chan {
     uint32_t fork_generation; /* immutable: csp_fork_generation at birth */
     csp_msg cause;            /* guarded by lock: why the sending side ended, or empty */
     struct csp_sync *primitive; /* RAW, owned; the pointer immutable, NULL if `sync` is 0; see sync.h */
+    _Atomic(char *) origin;   /* RAW, owned: where it was made, or NULL; release in py_origin.c / acquire there */
     uint64_t exit_of;         /* immutable: the actor whose end it will tell, or 0 */
     uint32_t inert_receivers; /* guarded by lock: receiving ends that only keep the channel open, of an actor's record */
     struct csp_chan *next_registered, **prev_registered; /* guarded by the registry's lock */

@@ -1,5 +1,4 @@
 /* The Python side of actors' records: the handle that ActorRef derives from, spawning, looking up, the veto of fork. */
-#include <string.h>
 #include <structmember.h>
 
 #include "codec.h"
@@ -449,6 +448,7 @@ static csp_actor *new_record(csp_state *state, const csp_actor_spec *spec)
         csp_raise_format(state, CSP_E_ActorStartError, "the process is ending: no new actors");
     else if (actor == NULL)
         PyErr_NoMemory();
+    csp_note_origin(actor == NULL ? NULL : actor->inbox); /* nobody else knows the actor yet */
     return actor;
 }
 

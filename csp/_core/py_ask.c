@@ -33,6 +33,7 @@ static const char *name_of(verb_object *self) { return csp_ref_actor(self->ref)-
 static csp_end *new_reply(csp_state *state)
 {
     csp_chan *chan = csp_reply_new();
+    csp_note_origin(chan);
     csp_end *end = chan == NULL ? NULL : csp_end_new(chan, CSP_RECV, csp_record_here(state));
     if (chan != NULL)
         csp_chan_decref(chan);

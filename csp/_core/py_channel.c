@@ -166,6 +166,7 @@ static csp_chan *chan_from_args(PyObject *args, PyObject *kwargs, const char *fo
     csp_chan *chan = csp_chan_new(capacity, overflow, local != 0, name);
     if (chan == NULL)
         PyErr_NoMemory();
+    csp_note_origin(chan);
     return chan;
 }
 
@@ -199,6 +200,7 @@ static PyObject *reply_channel(PyObject *module, PyObject *unused)
 {
     csp_state *state = csp_state_of_module(module);
     csp_chan *chan = csp_reply_new();
+    csp_note_origin(chan);
     PyObject *sender = chan == NULL ? PyErr_NoMemory() : handle_to(state, chan, CSP_SEND);
     PyObject *receiver = sender == NULL ? NULL : handle_to(state, chan, CSP_RECV);
     PyObject *pair = receiver == NULL ? NULL : PyTuple_Pack(2, sender, receiver);

@@ -63,6 +63,7 @@ PyObject *csp_sync_make(PyTypeObject *type, csp_sync_kind kind, csp_sync *sync)
         csp_sync_free(sync);
         return PyErr_NoMemory();
     }
+    csp_note_origin(chan);
     csp_end *end = csp_end_new(chan, CSP_SEND | CSP_RECV, csp_record_here(state));
     csp_chan_decref(chan);
     return end == NULL ? PyErr_NoMemory() : csp_sync_object_new(state, end);

@@ -6,6 +6,7 @@ static PyObject *timer(PyObject *module, csp_timer_kind kind, csp_time due, csp_
 {
     csp_state *state = csp_state_of_module(module);
     csp_chan *chan = csp_timer_new(kind, due, period);
+    csp_note_origin(chan);
     csp_end *end = chan == NULL ? NULL : csp_end_new(chan, CSP_RECV, csp_record_here(state));
     if (chan != NULL)
         csp_chan_decref(chan);

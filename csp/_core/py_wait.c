@@ -169,8 +169,7 @@ bool csp_frame_is_ours(PyFrameObject *frame)
     return ours;
 }
 
-/* "main.py:12 in produce": the innermost place that is not csp's own. */
-static void place_here(char *text, size_t size)
+void csp_place_here(char *text, size_t size)
 {
     PyFrameObject *frame = (PyFrameObject *)Py_XNewRef(PyEval_GetFrame());
     snprintf(text, size, "an unknown place");
@@ -197,7 +196,7 @@ static void keep_report(csp_waiter *waiter)
 {
     csp_report *report = waiter->report;
     char where[CSP_REPORT_TEXT];
-    place_here(where, sizeof where);
+    csp_place_here(where, sizeof where);
     Py_BEGIN_ALLOW_THREADS
     csp_report_say(report, waiter->report_line, where);
     csp_report_await(report, csp_now() + REPORT_PATIENCE);

@@ -70,6 +70,10 @@ csp_status csp_op_run(csp_state *state, csp_op *op, csp_time deadline);
 /* Is the frame's code a part of csp?  Attached to its interpreter; no exception is set or lost. */
 bool csp_frame_is_ours(PyFrameObject *frame);
 
+/* "main.py:12 in produce": the innermost place here that is not csp's own, cut to `size`.  As above. */
+#define CSP_PLACE 400
+void csp_place_here(char *text, size_t size);
+
 /* Give a received value back to the head of its channel, so that nothing was taken.  The exception that is set stays. */
 void csp_put_back(csp_chan *chan, csp_msg *msg);
 

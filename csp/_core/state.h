@@ -152,11 +152,16 @@ int csp_add_shared_buffer_type(PyObject *module, csp_state *state); /* shared_bu
 int csp_add_actor_types(PyObject *module, csp_state *state);  /* py_actor.c */
 int csp_add_verb_type(PyObject *module, csp_state *state);    /* py_ask.c */
 
+/* Note where in the program the channel was made, if that is switched on.  Attached; no exception is set or lost; `chan` may be NULL,
+ * and others may know of it already. */
+void csp_note_origin(csp_chan *chan); /* py_origin.c */
+
 /* Method tables of rooms that only add functions to the module. */
 extern PyMethodDef csp_channel_functions[],
     csp_select_functions[],
     csp_async_functions[],
     csp_timer_functions[],
+    csp_origin_functions[],
     csp_interp_functions[],
     csp_actor_functions[],
     csp_call_functions[],
