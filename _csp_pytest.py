@@ -23,6 +23,7 @@ _FAILED = pytest.StashKey[bool]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("csp_leak_check", "csp: fail every test that leaves actors, channels or interpreters behind", type="bool", default=False)
+    parser.addini("csp_leak_timeout", "csp: seconds for what a test leaves to come to its end", default="10")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,15 +52,14 @@ def csp_no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail the test if it leaves actors, channels, interpreters or messages behind; say which, and where they were made."""
     from csp.testing import LeakCheck
 
-    check = LeakCheck().__enter__()
-    try:
+    with LeakCheck(float(request.config.getini("csp_leak_timeout"))) as check:
         yield
-        # Of one that has failed the traceback keeps alive what its frames held.
-        left = "" if request.node.stash.get(_FAILED, False) else check.left()
-    finally:
-        check.close()
-    if left:
-        pytest.fail(left, pytrace=False)
+        if request.node.stash.get(_FAILED, False):
+            check.forget()  # the traceback keeps alive what the test's frames held
+        if check.grown():
+            getattr(request.node, "funcargs", {}).clear()  # the values of fixtures that are over
+        if left := check.left():
+            pytest.fail(left, pytrace=False)
 
 
 @pytest.fixture
@@ -83,5 +83,5 @@ def csp_spawn() -> "Iterator[Callable[..., Any]]":
         return refs[-1]
 
     yield spawn
-    for ref in reversed(refs):
-        ref.kill()
+    while refs:
+        refs.pop().kill()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["LeakCheck", "VirtualClock", "census", "wait_parked", "wait_until"]
 
 _STEP = 0.0002  # seconds between two looks
+_SHORT = 1.0  # seconds for a message in flight to arrive, when nobody is there any more who is about to end
 
 
 def wait_until(
@@ -133,7 +134,7 @@ class LeakCheck:
         self._before: dict[str, int] = {}
         self._actors: set[int] = set()
         self._channel = 0  # the newest one's id; ids ascend
-        self._traced = False
+        self._traced = self._forgotten = False
 
     def __enter__(self) -> "Self":
         _core.dead_letters()  # made on first use, and kept
@@ -151,24 +152,28 @@ class LeakCheck:
             if exc_type is None and (left := self.left()):
                 raise AssertionError(left)
         finally:
-            self.close()
+            if not self._traced:
+                _core.trace_origins(False)
 
-    def close(self) -> None:
-        """End the check without a look."""
-        if not self._traced:
-            _core.trace_origins(False)
+    def forget(self) -> None:
+        """Nothing is to be found any more, whatever is left."""
+        self._forgotten = True
 
     def left(self) -> str:
         """What is left now, in words, or "" if there is nothing; waits up to `timeout` real seconds for what is going."""
-        deadline = time.monotonic() + self.timeout
-        while self._more() and (gc.collect() is None or self._more()):
-            if time.monotonic() > deadline:
+        began = time.monotonic()
+        while self.grown() and (gc.collect() is None or self.grown()):
+            patience = self.timeout if {"actors", "interpreters"} & self.grown().keys() else min(self.timeout, _SHORT)
+            if time.monotonic() > began + patience:
                 return self._report()
             _core.sleep(0)
             time.sleep(0.005)
         return ""
 
-    def _more(self) -> "dict[str, int]":
+    def grown(self) -> "dict[str, int]":
+        """What there is more of just now, garbage included, and how much more."""
+        if self._forgotten:
+            return {}
         now = _core.census()
         more = {what: now[what] - count for what, count in self._before.items() if now[what] > count and what != "warm"}
         actors = len(self._new_actors())
@@ -178,7 +183,7 @@ class LeakCheck:
         return [ref for ref in _core.list_actors() if ref.id not in self._actors]
 
     def _report(self) -> str:
-        more = self._more()
+        more = self.grown()
         if not more:
             return ""
         lines = ["left behind: " + ", ".join(f"{count} {what if count > 1 else what[:-1]}" for what, count in more.items())]
