@@ -8,6 +8,8 @@
 
 Every actor's interpreter pays for this import, so it loads only the C core, the errors and select.  The other public
 names load on first use.
+
+PYTEST_DONT_REWRITE: the distribution has a pytest plugin, and pytest would warn about a csp that was imported before it.
 """
 
 from csp._core import (

@@ -91,7 +91,8 @@ class _CallAt:
     """Let the timers among the cases fire, as long as the wait lasts."""
 
     def __init__(self, ours: _Asyncio, loop: "Any", wait: "_core.Wait") -> None:
-        self._ours, self._loop, self._wait, self._handle = ours, loop, wait, None
+        self._ours, self._loop, self._wait = ours, loop, wait
+        self._handle: Any = None  # None: held
         self.again()
 
     def again(self) -> None:

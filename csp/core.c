@@ -6,11 +6,11 @@
  *   engine     park msg queue waiter loop    a sleeping thread, a value in flight, a buffer, a blocked operation, an event loop
  *              chan sync region              a channel, a primitive of csp.sync, memory of no interpreter
  *              select interp registry        waiting for several, what an interpreter holds, process-wide tables
- *              deadlock                      who can never be helped
+ *              deadlock clock                who can never be helped; what timers and timeouts go by
  *              actor actor_table             an actor's record, lives and ends; which actors there are
  *   crossing   encode decode buffer share shared_buffer letter   Python objects <-> messages
  *   shell      errors py_wait                status -> exception; the one blocking wait
- *              py_channel py_lease py_select py_interp py_attach py_warm py_leak py_actor py_call
+ *              py_channel py_lease py_select py_interp py_attach py_warm py_leak py_origin py_actor py_call
  *              py_exit
  *
  * Ground and engine never include Python.h: they are tested as a plain C program under sanitizers.  "The life of one

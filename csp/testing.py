@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["LeakCheck", "VirtualClock", "census", "wait_parked", "wait_until"]
 
 _STEP = 0.0002  # seconds between two looks
+_GRAIN = 1e-6  # seconds within which two times are the same
 _SHORT = 1.0  # seconds for a message in flight to arrive, when nobody is there any more who is about to end
 
 
@@ -110,12 +111,15 @@ class VirtualClock:
         return _core.clock_waits()
 
     def wait_for(self, seconds: float, *, count: int = 1, timeout: float = 10.0) -> None:
-        """Wait until at least `count` waits would end by `advance(seconds)`; raise `Timeout` after `timeout` real seconds."""
+        """Wait until at least `count` waits are to end in exactly so many seconds; raise `Timeout` after `timeout` real seconds.
+
+        Then `advance(seconds)` ends them, and whatever is to end before.
+        """
 
         def there() -> bool:
-            return sum(left <= seconds + 1e-6 for left in _core.clock_waits()) >= count
+            return sum(abs(left - seconds) < _GRAIN for left in _core.clock_waits()) >= count
 
-        wait_until(there, timeout, f"{count} waits for what is to happen within {seconds} s")
+        wait_until(there, timeout, f"{count} waits that are to end in {seconds} s")
 
 
 class LeakCheck:

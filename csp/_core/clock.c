@@ -155,7 +155,9 @@ static void sort(due_list *list)
 static bool somebody_waits(csp_chan *timer)
 {
     csp_chan_lock(timer);
-    bool waits = timer->receivers_waiting.head != NULL;
+    bool waits = false; /* who was served by another case may not have left yet */
+    for (csp_case *c = timer->receivers_waiting.head; c != NULL && !waits; c = c->next)
+        waits = csp_waiter_waits(c->waiter); /* alive: to leave the queue it needs the lock */
     csp_chan_unlock(timer);
     return waits;
 }

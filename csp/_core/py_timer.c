@@ -81,15 +81,13 @@ static PyObject *resume_clock(PyObject *module, PyObject *unused)
 static PyObject *advance_clock(PyObject *module, PyObject *seconds)
 {
     csp_time until;
-    bool no_memory, done;
+    bool no_memory;
     if (parse_seconds(seconds, "seconds", &until) < 0)
         return NULL;
     csp_time step = until == CSP_POLL ? 0 : until - csp_clock();
     if (until > CSP_CLOCK_END)
         return PyErr_Format(PyExc_ValueError, "the clock cannot be moved that far: %R", seconds);
-    Py_BEGIN_ALLOW_THREADS
-    done = csp_clock_advance(step, &no_memory);
-    Py_END_ALLOW_THREADS
+    bool done = csp_clock_advance(step, &no_memory);
     return no_memory ? PyErr_NoMemory() : PyBool_FromLong(done);
 }
 
