@@ -217,11 +217,14 @@ class ActorRef(_ActorOf[Target_co]):
         """
         monitor = self._monitor()
         self._kill()
+        guarded = _core.guard_clock(True)  # a second is a second, also if a test has stopped the clock
         try:
             return monitor.recv(_KILL_GRACE)
         except Timeout:
             self._quarantine()
             return monitor.recv()
+        finally:
+            _core.guard_clock(guarded)
 
     def drain(self, timeout: "float | None" = None) -> Exit:
         """Take no new messages (senders get `ActorDied`), let the queued ones be handled, then stop; return the `Exit`.

@@ -534,6 +534,7 @@ class Tree:
             pool.await_end()
 
     def _close(self) -> None:
+        _core.guard_clock(True)
         self._drain_pools()
         self._watched.clear()
         self._selector = None

@@ -16,7 +16,7 @@ static struct {
 } clock_state;
 
 static _Thread_local uint32_t guarded_stop; /* the stop whose guard this thread is under; process-wide in kind, one a thread */
-static _Thread_local bool always_guarded;
+static _Thread_local bool always_guarded; /* under every one */
 
 bool csp_clock_stands(void)
 {
@@ -60,7 +60,12 @@ csp_time csp_clock_shown(csp_time at) { return csp_clock_stands() ? at : at - of
 
 /* --- who is guarded --- */
 
-void csp_clock_guard_thread(bool on) { always_guarded = on; }
+bool csp_clock_guard_thread(bool on)
+{
+    bool was = always_guarded;
+    always_guarded = on;
+    return was;
+}
 
 csp_time csp_clock_guard(csp_time deadline)
 {
@@ -230,14 +235,16 @@ static void end_timeouts(csp_time now, bool *p_failed)
 
 bool csp_clock_advance(csp_time step, bool *p_no_memory)
 {
-    csp_time at = atomic_load_explicit(&clock_state.stands_at, memory_order_relaxed); /* one thread at a time writes it */
+    csp_time now, at = atomic_load_explicit(&clock_state.stands_at, memory_order_relaxed); /* the exchange checks it */
     *p_no_memory = false;
-    if (at == 0)
-        return false;
-    at = step > CSP_CLOCK_END - at ? CSP_CLOCK_END : at + step;
-    atomic_store_explicit(&clock_state.stands_at, at, memory_order_release); /* pairs with the acquire in csp_clock */
-    fire_timers(at, p_no_memory);
-    end_timeouts(at, p_no_memory);
+    do {
+        if (at == 0)
+            return false;
+        now = step > CSP_CLOCK_END - at ? CSP_CLOCK_END : at + step;
+        /* Release: pairs with the acquire in csp_clock. */
+    } while (!atomic_compare_exchange_weak_explicit(&clock_state.stands_at, &at, now, memory_order_release, memory_order_relaxed));
+    fire_timers(now, p_no_memory);
+    end_timeouts(now, p_no_memory);
     return !*p_no_memory;
 }
 

@@ -36,13 +36,13 @@ bool csp_clock_stop(void);
 void csp_clock_resume(void);
 
 /* Forward by `step` >= 0, at once, and end what is due: first timers that somebody waits for, then timeouts, each in the order of their
- * times.  False: it does not stand, or (p_no_memory) there is no memory to look.  One thread at a time, no lock held. */
+ * times.  False: it does not stand, or (p_no_memory) there is no memory to look.  No lock held. */
 bool csp_clock_advance(csp_time step, bool *p_no_memory);
 
 /* Also by csp_now() goes a blocking wait of this thread, while the clock stands: until when, or CSP_NEVER.  `deadline` is on csp's
  * clock. */
 csp_time csp_clock_guard(csp_time deadline);
-void csp_clock_guard_thread(bool on); /* as csp_clock_stop() does for its caller; this thread only */
+bool csp_clock_guard_thread(bool on); /* as csp_clock_stop() does for its caller; this thread only; returns what it was */
 
 /* The times of all waits, by csp_clock(), that the clock will end, ascending, in a RAW array to be freed; NULL without memory. */
 csp_time *csp_clock_waits(uint32_t *p_count);

@@ -112,8 +112,7 @@ static PyObject *guard_clock(PyObject *module, PyObject *on)
     int truth = PyObject_IsTrue(on);
     if (truth < 0)
         return NULL;
-    csp_clock_guard_thread(truth != 0);
-    Py_RETURN_NONE;
+    return PyBool_FromLong(csp_clock_guard_thread(truth != 0));
 }
 
 PyDoc_STRVAR(after_doc, "after($module, seconds, /)\n--\n\n"
@@ -140,6 +139,6 @@ PyMethodDef csp_timer_functions[] = {
     {"resume_clock", resume_clock, METH_NOARGS, PyDoc_STR("resume_clock()\n\nGo on from where it stands.")},
     {"advance_clock", advance_clock, METH_O, PyDoc_STR("advance_clock(seconds) -> bool\n\nEnd what is due.  False: it does not stand.")},
     {"clock_waits", clock_waits, METH_NOARGS, PyDoc_STR("clock_waits() -> list\n\nOf each timer that is waited for and each timeout: the seconds left.")},
-    {"guard_clock", guard_clock, METH_O, PyDoc_STR("guard_clock(on)\n\nWhile the clock stands, this thread's timeouts go by the real time too.")},
+    {"guard_clock", guard_clock, METH_O, PyDoc_STR("guard_clock(on) -> bool\n\nWhile the clock stands, this thread's timeouts go by the real time too; returns what it was.")},
     {NULL},
 };

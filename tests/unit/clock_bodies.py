@@ -41,3 +41,9 @@ def deaf(out: csp.SendChannel[Any]) -> None:
     out.send("up")
     while True:
         time.sleep(0.001)
+
+
+def in_c(out: csp.SendChannel[Any]) -> None:
+    """Sits in C code for a while, where nothing reaches it."""
+    out.send("up")
+    time.sleep(1.3)

@@ -1,9 +1,13 @@
 """The clock of csp.testing: what goes by it, what does not, and that it is as if it had never stood."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -203,6 +207,38 @@ def test_who_stopped_the_clock_is_not_kept_for_ever() -> None:
         csp.sleep(0.001)
         wait_until(lambda: True)
         assert clock.time() == before
+
+
+def test_a_kill_needs_no_advance(csp_clock: VirtualClock, csp_spawn: Any) -> None:
+    """An actor that sits in C code is given up after a real second, whoever kills it."""
+    out = csp.Channel[Any](1)
+    stuck = csp_spawn(clock_bodies.in_c, out.sender, isolation="thread")
+    assert out.recv(timeout=10) == "up"
+    assert Background(lambda: stuck.kill().reason).outcome() == ("value", "killed")
+
+
+FORKS = """
+import os, time
+import csp
+from csp.testing import VirtualClock
+
+with VirtualClock() as clock:
+    clock.advance(3600)
+    pid = os.fork()
+    if pid == 0:
+        start = time.monotonic()
+        csp.sleep(0.001)
+        os._exit(0 if start <= csp.after(0).recv() <= time.monotonic() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_the_clock_of_a_forked_child_runs() -> None:
+    """Nobody is there to move it."""
+    root = str(Path(csp.__file__).parent.parent)
+    done = subprocess.run([sys.executable, "-c", FORKS], env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_time_goes_on_where_it_stood() -> None:
