@@ -8,7 +8,7 @@
  *              select interp registry        waiting for several, what an interpreter holds, process-wide tables
  *              deadlock clock                who can never be helped; what timers and timeouts go by
  *              actor actor_table             an actor's record, lives and ends; which actors there are
- *   crossing   encode decode buffer share shared_buffer letter   Python objects <-> messages
+ *   crossing   encode decode buffer share shared_buffer move letter   Python objects <-> messages
  *   shell      errors py_wait                status -> exception; the one blocking wait
  *              py_channel py_lease py_select py_interp py_attach py_warm py_leak py_origin py_actor py_call
  *              py_exit
@@ -206,6 +206,7 @@ static int execute(PyObject *module)
         csp_stack_functions,
         csp_codec_functions,
         csp_share_functions,
+        csp_move_functions,
     };
     if (import_errors(state) < 0 || intern_names(state) < 0 || add_interpreter(state) < 0)
         return -1;
@@ -223,6 +224,7 @@ static int execute(PyObject *module)
         csp_add_block_type,
         csp_add_share_type,
         csp_add_shared_buffer_type,
+        csp_add_moved_type,
         csp_add_actor_types,
         csp_add_verb_type,
         csp_add_sync_types,
@@ -237,7 +239,7 @@ static int execute(PyObject *module)
 #define STATE_OBJECTS(V)                                                                            \
     V(channel_type) V(send_channel_type) V(recv_channel_type) V(lease_type) V(statistics_type)      \
     V(selected_type) V(selector_type) V(block_type) V(actor_type) V(ref_type) V(verb_type)          \
-    V(wait_type) V(loop_type) V(shared_view_type) V(shared_buffer_type) V(buffer_statistics_type) V(pickling) V(awaiting)                           \
+    V(wait_type) V(loop_type) V(shared_view_type) V(shared_buffer_type) V(buffer_statistics_type) V(moved_type) V(pickling) V(awaiting)                           \
     V(str_index) V(str_channel) V(str_cause) V(str_sent) V(str_case)
 
 static int traverse(PyObject *module, visitproc visit, void *arg)

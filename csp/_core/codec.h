@@ -86,6 +86,10 @@ static inline int csp_encode_copy(csp_state *state, PyObject *value, csp_msg *ms
 static inline int csp_encode(csp_state *state, csp_chan *chan, PyObject *value, csp_msg *msg)
 {
     if (chan->local) {
+        if (Py_TYPE(value) == state->moved_type) {
+            csp_raise_format(state, CSP_E_NotShareable, "a local channel passes the object itself: it cannot be moved");
+            return -1;
+        }
         msg->kind = CSP_MSG_OBJECT;
         msg->deliveries = 0;
         msg->as.object = Py_NewRef(value);

@@ -10,6 +10,7 @@
 #include "actor.h"
 #include "flat.h"
 #include "mem.h"
+#include "move.h"
 #include "shared_buffer.h"
 
 PyObject *csp_pickling(csp_state *state)
@@ -253,7 +254,7 @@ static const char *const capsule_name = "csp._core.Encoded";
 static void drop_encoded(PyObject *capsule)
 {
     csp_msg *msg = PyCapsule_GetPointer(capsule, capsule_name);
-    csp_msg_clear(msg);
+    csp_msg_unsend(msg);
     csp_raw_free(msg);
 }
 
@@ -271,7 +272,7 @@ static PyObject *py_encode(PyObject *module, PyObject *args, PyObject *kwargs)
     int failed = explain ? csp_encode_copy(state, value, msg) : encode(state, value, msg, NULL);
     PyObject *capsule = failed ? NULL : PyCapsule_New(msg, capsule_name, drop_encoded);
     if (capsule == NULL) {
-        csp_msg_clear(msg);
+        csp_msg_unsend(msg);
         csp_raw_free(msg);
     }
     return capsule;
@@ -353,6 +354,7 @@ static bool is_part(csp_state *state, PyObject *object)
 {
     return csp_is_handle(state, object) || csp_is_sync(object) || PyMemoryView_Check(object) ||
            Py_TYPE(object) == state->shared_view_type || csp_is_shared_buffer(state, object) ||
+           csp_moved_source(state, object) != NULL ||
            (state->ref_type != NULL && PyObject_TypeCheck(object, state->ref_type));
 }
 

@@ -15,6 +15,7 @@
 #include "actor.h"
 #include "flat.h"
 #include "mem.h"
+#include "move.h"
 #include "share.h"
 #include "shared_buffer.h"
 
@@ -343,14 +344,14 @@ static PyObject *get_view(decoder *d)
 
 static PyObject *get_shared(decoder *d)
 {
-    csp_shared *shared = d->blob->parts[get_size(d)].self;
+    csp_shared *shared = csp_part_content(&d->blob->parts[get_size(d)]);
     unsigned flags = *d->p++;
     return csp_shared_view(d->state, shared, flags & VIEW_READONLY);
 }
 
 static PyObject *get_shared_buffer(decoder *d)
 {
-    csp_end *in_flight = d->blob->parts[get_size(d)].self;
+    csp_end *in_flight = csp_part_content(&d->blob->parts[get_size(d)]);
     csp_extent extent = {.readonly = *d->p++ & VIEW_READONLY};
     extent.offset = (Py_ssize_t)get_size(d);
     extent.nbytes = (Py_ssize_t)get_size(d);

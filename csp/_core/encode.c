@@ -310,6 +310,8 @@ outcome csp_encoder_part(encoder *e, csp_tag tag, const csp_part_ops *ops, void 
     uint32_t index;
     if (!reserve(e, TAG_ROOM) || (e->blob == NULL && !csp_encoder_to_blob(e, TAG_ROOM)) ||
         !csp_blob_add_part(e->blob, ops, self, extra, &index)) {
+        if (ops->unsend != NULL)
+            ops->unsend(self);
         ops->release(self);
         return no_memory();
     }
@@ -368,6 +370,8 @@ static outcome write_uncommon(encoder *e, PyObject *object)
         return csp_encoder_memoryview(e, object);
     if (type == state->shared_view_type)
         return csp_encoder_shared(e, object);
+    if (type == state->moved_type)
+        return csp_encoder_moved(e, object);
     if (csp_is_shared_buffer(state, object))
         return csp_encoder_shared_buffer(e, object);
     if (type == &PyPickleBuffer_Type)
@@ -495,7 +499,7 @@ static outcome finish(encoder *e, csp_msg *msg)
 static void encoder_end(encoder *e)
 {
     if (e->blob != NULL)
-        csp_blob_free(e->blob);
+        csp_blob_unsend(e->blob);
     encoder_clear(e);
 }
 

@@ -2,6 +2,7 @@
  * half. */
 #include "encoder.h"
 
+#include "move.h"
 #include "share.h"
 #include "shared_buffer.h"
 
@@ -42,14 +43,9 @@ outcome csp_encoder_memoryview(encoder *e, PyObject *object)
     return r;
 }
 
-outcome csp_encoder_shared(encoder *e, PyObject *object)
+static outcome write_shared(encoder *e, const csp_part_ops *ops, void *self, bool readonly)
 {
-    bool readonly;
-    RETURN_IF_SEEN(e, object);
-    csp_shared *shared = csp_shared_of_view(object, &readonly);
-    if (shared == NULL)
-        return FAILED;
-    outcome r = csp_encoder_part(e, TAG_SHARE, &csp_shared_part, shared, 0);
+    outcome r = csp_encoder_part(e, TAG_SHARE, ops, self, 0);
     if (r != WRITTEN)
         return r;
     if (!reserve(e, TAG_ROOM))
@@ -58,24 +54,54 @@ outcome csp_encoder_shared(encoder *e, PyObject *object)
     return WRITTEN;
 }
 
+outcome csp_encoder_shared(encoder *e, PyObject *object)
+{
+    bool readonly;
+    RETURN_IF_SEEN(e, object);
+    csp_shared *shared = csp_shared_of_view(object, &readonly);
+    return shared == NULL ? FAILED : write_shared(e, &csp_shared_part, shared, readonly);
+}
+
+static outcome write_shared_buffer(encoder *e, const csp_part_ops *ops, void *self, const csp_extent *extent)
+{
+    outcome r = csp_encoder_part(e, TAG_BUFFER, ops, self, 0);
+    if (r != WRITTEN)
+        return r;
+    if (!reserve(e, TAG_ROOM))
+        return no_memory();
+    put_byte(e, extent->readonly ? VIEW_READONLY : 0);
+    put_size(e, (size_t)extent->offset);
+    put_size(e, (size_t)extent->nbytes);
+    return WRITTEN;
+}
+
+/* The exception that is set, if the handle itself was used wrongly, is raised as it is. */
+static outcome handle_failed(encoder *e)
+{
+    e->final = !PyErr_ExceptionMatches(e->state->errors[CSP_E_NotShareable]);
+    return FAILED;
+}
+
 outcome csp_encoder_shared_buffer(encoder *e, PyObject *object)
 {
     csp_extent extent;
     RETURN_IF_SEEN(e, object);
     csp_end *in_flight = csp_shared_buffer_end(object, &extent);
-    if (in_flight == NULL) {
-        e->final = true;
-        return FAILED;
+    return in_flight == NULL ? handle_failed(e) : write_shared_buffer(e, &csp_end_part, in_flight, &extent);
+}
+
+outcome csp_encoder_moved(encoder *e, PyObject *object)
+{
+    PyObject *source = csp_moved_source(e->state, object);
+    RETURN_IF_SEEN(e, object);
+    if (csp_is_shared_buffer(e->state, source)) {
+        csp_extent extent;
+        csp_parcel *parcel = csp_shared_buffer_move(source, &extent);
+        return parcel == NULL ? handle_failed(e) : write_shared_buffer(e, &csp_parcel_part, parcel, &extent);
     }
-    outcome r = csp_encoder_part(e, TAG_BUFFER, &csp_end_part, in_flight, 0);
-    if (r != WRITTEN)
-        return r;
-    if (!reserve(e, TAG_ROOM))
-        return no_memory();
-    put_byte(e, extent.readonly ? VIEW_READONLY : 0);
-    put_size(e, (size_t)extent.offset);
-    put_size(e, (size_t)extent.nbytes);
-    return WRITTEN;
+    bool readonly;
+    csp_parcel *parcel = csp_shared_view_move(source, &readonly);
+    return parcel == NULL ? FAILED : write_shared(e, &csp_parcel_part, parcel, readonly);
 }
 
 outcome csp_encoder_pickle_buffer(encoder *e, PyObject *object)

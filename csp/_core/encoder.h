@@ -130,6 +130,8 @@ outcome csp_encoder_memoryview(encoder *e, PyObject *object);
 outcome csp_encoder_shared(encoder *e, PyObject *object);
 /* A SharedBuffer: a new handle. */
 outcome csp_encoder_shared_buffer(encoder *e, PyObject *object);
+/* One of these two, given away. */
+outcome csp_encoder_moved(encoder *e, PyObject *object);
 /* An out-of-band buffer: its memory as it lies, in C or in Fortran order, as bytes. */
 outcome csp_encoder_pickle_buffer(encoder *e, PyObject *object);
 

@@ -382,6 +382,14 @@ void csp_blob_free(csp_blob *blob)
     releasing = false;
 }
 
+void csp_blob_unsend(csp_blob *blob)
+{
+    for (uint32_t i = 0; i < blob->nparts; i++)
+        if (blob->parts[i].ops->unsend != NULL)
+            blob->parts[i].ops->unsend(blob->parts[i].self);
+    csp_blob_free(blob);
+}
+
 /* --- blocks --- */
 
 csp_block *csp_block_new(size_t size)
@@ -431,6 +439,16 @@ void csp_msg_clear_slow(csp_msg *msg)
         csp_blob_free(msg->as.blob);
     else if (msg->kind == CSP_MSG_OBJECT)
         atomic_load_explicit(&csp_msg_drop_object, memory_order_relaxed)(msg->as.object); /* see msg.h */
+    msg->kind = CSP_MSG_EMPTY;
+}
+
+void csp_msg_unsend(csp_msg *msg)
+{
+    if (msg->kind != CSP_MSG_BLOB) {
+        csp_msg_clear(msg);
+        return;
+    }
+    csp_blob_unsend(msg->as.blob);
     msg->kind = CSP_MSG_EMPTY;
 }
 

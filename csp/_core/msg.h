@@ -32,6 +32,7 @@ typedef struct {
     const char *name;
     void (*release)(void *self); /* give up the blob's reference; no lock held, no thread state needed */
     void *(*clone)(void *self);  /* one more reference, for a second blob; NULL: no memory */
+    void (*unsend)(void *self);  /* may be NULL.  The message was not sent and will be freed: what it has taken from its sender goes back */
 } csp_part_ops;
 
 typedef struct {
@@ -84,6 +85,9 @@ static inline void csp_msg_clear(csp_msg *msg)
     msg->kind = CSP_MSG_EMPTY;
 }
 
+/* The same, for one that was not sent and never will be: things that were moved into it are their sender's again. */
+void csp_msg_unsend(csp_msg *msg);
+
 /* A second message that says the same.  Not for CSP_MSG_OBJECT.  false: no memory, `to` is empty then. */
 bool csp_msg_clone(csp_msg *to, const csp_msg *from);
 
@@ -97,8 +101,9 @@ csp_blob *csp_blob_new(size_t capacity);
 csp_blob *csp_blob_grow(csp_blob *blob, size_t capacity);
 /* Add a part, taking over the caller's reference on success.  Its index goes to *p_index.  false: no memory. */
 bool csp_blob_add_part(csp_blob *blob, const csp_part_ops *ops, void *self, size_t extra, uint32_t *p_index);
-/* Release the parts and return the memory to the pool. */
+/* Release the parts and return the memory to the pool; the second one before they were sent. */
 void csp_blob_free(csp_blob *blob);
+void csp_blob_unsend(csp_blob *blob);
 /* A message as a part of another; part.self is a csp_msg* of csp_raw_alloc(). */
 extern const csp_part_ops csp_msg_part;
 

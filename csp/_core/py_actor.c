@@ -551,7 +551,7 @@ static PyObject *spawn_actor(PyObject *module, PyObject *args)
         result = begin_life(state, actor, remote, &msg, warm_actor(state, warm));
         csp_actor_decref(actor);
     }
-    csp_msg_clear(&msg);
+    csp_msg_unsend(&msg);
     return result;
 }
 
@@ -576,7 +576,7 @@ static PyObject *restart_actor(PyObject *module, PyObject *args)
         csp_raise_format(state, status == CSP_END ? CSP_E_ActorDied : CSP_E_ActorStartError,
                          status == CSP_END ? "actor '%s' has no further life" : "the process is ending: no life for '%s'",
                          actor->name);
-    csp_msg_clear(&msg);
+    csp_msg_unsend(&msg);
     return result;
 }
 

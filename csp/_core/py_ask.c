@@ -132,7 +132,7 @@ static int post(verb_object *self, csp_msg *msg, csp_time deadline)
     PyObject *sender = csp_ref_sender(self->ref);
     csp_op op;
     if (sender == NULL) {
-        csp_msg_clear(msg);
+        csp_msg_unsend(msg);
         return -1;
     }
     csp_op_init(&op, (csp_handle *)sender, CSP_SEND);
@@ -141,7 +141,7 @@ static int post(verb_object *self, csp_msg *msg, csp_time deadline)
     if (status != CSP_OK) {
         csp_raise(state, status, CSP_SEND, op.c.chan, sender, -1); /* first: nothing of ours may run with Ctrl-C's exception set */
         PyObject *exception = PyErr_GetRaisedException();
-        csp_msg_clear(&op.c.msg);
+        csp_msg_unsend(&op.c.msg);
         if (status == CSP_BROKEN)
             csp_raise_format(state, CSP_E_ActorDied, "%s takes no more messages: it has ended, or is ending", name_of(self));
         else if (status == CSP_TIMEOUT)

@@ -45,6 +45,14 @@ static void batch_destroy(batch *b, size_t from)
         csp_raw_free(b->msgs);
 }
 
+/* Those from `from` on were not sent. */
+static void batch_unsend(batch *b, size_t from)
+{
+    for (size_t i = from; i < b->n; i++)
+        csp_msg_unsend(&b->msgs[i]);
+    batch_destroy(b, b->n);
+}
+
 /* --- send_many --- */
 
 static int encode_all(csp_handle *self, PyObject *values, batch *b)
@@ -113,11 +121,11 @@ PyObject *csp_handle_send_many(PyObject *object, PyObject *args, PyObject *kwarg
     size_t sent = 0;
     batch_init(&b);
     if (encode_all(self, values, &b) < 0) {
-        batch_destroy(&b, 0);
+        batch_unsend(&b, 0);
         return NULL;
     }
     csp_status status = send_all(self, &b, deadline, &sent);
-    batch_destroy(&b, sent);
+    batch_unsend(&b, sent);
     PyObject *count = PyLong_FromSize_t(sent);
     if (status == CSP_OK || count == NULL)
         return count;

@@ -259,7 +259,7 @@ static PyObject *send_until(csp_handle *self, PyObject *value, csp_time deadline
     csp_status status = csp_op_run(self->state, &op, deadline);
     if (status == CSP_OK)
         Py_RETURN_NONE;
-    csp_msg_clear(&op.c.msg);
+    csp_msg_unsend(&op.c.msg);
     if (status == CSP_TIMEOUT && refused != CSP_OK)
         status = refused;
     return csp_raise(self->state, status, CSP_SEND, self->end->chan, (PyObject *)self, -1);

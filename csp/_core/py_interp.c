@@ -43,7 +43,7 @@ void csp_owner_decref(csp_owner *owner)
     /* Release our writes to, and acquire those of, whoever drops the last one. */
     if (atomic_fetch_sub_explicit(&owner->refs, 1, memory_order_acq_rel) != 1)
         return;
-    csp_msg_clear(&owner->payload);
+    csp_msg_unsend(&owner->payload); /* if nobody took it */
     csp_msg_clear(&owner->exit);
     csp_msg_clear(&owner->failed_exit);
     csp_msg_clear(&owner->killed_exit);

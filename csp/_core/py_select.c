@@ -173,8 +173,13 @@ int csp_cases_encode(csp_state *state, csp_cases *cs)
 
 void csp_cases_clear(csp_cases *cs)
 {
-    for (uint32_t i = 0; i < cs->sel.ncases; i++)
-        csp_msg_clear(&cs->sel.cases[i].msg);
+    for (uint32_t i = 0; i < cs->sel.ncases; i++) {
+        csp_case *c = &cs->sel.cases[i];
+        if (c->dir == CSP_SEND)
+            csp_msg_unsend(&c->msg); /* the one that was sent is empty */
+        else
+            csp_msg_clear(&c->msg);
+    }
 }
 
 csp_status csp_cases_may_begin(csp_state *state, csp_cases *cs, csp_case **p_fired)

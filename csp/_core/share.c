@@ -100,7 +100,8 @@ const csp_part_ops csp_shared_part = {"shared memory", part_release, part_clone}
 
 typedef struct {
     PyObject_HEAD
-    csp_shared *shared; /* counted, at home or away; NULL once released */
+    csp_shared *shared; /* counted, at home or away; NULL once released or moved */
+    csp_parcel *parcel; /* counted, or NULL: what has become of it, which was moved; guarded by the GIL, or the object's lock */
     bool home;          /* immutable */
     bool readonly;      /* immutable */
     Py_ssize_t exports; /* Py_buffers out: not to be released meanwhile */
@@ -152,12 +153,33 @@ static void view_dealloc(PyObject *op)
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
     view_drop(self);
+    if (self->parcel != NULL)
+        csp_parcel_decref(self->parcel);
     type->tp_free(op);
     Py_DECREF(type);
 }
 
+/* It was moved, and the value was not sent: the reference in flight, which is away, is ours again. */
+static void take_up(view_object *self)
+{
+    Py_BEGIN_CRITICAL_SECTION(self);
+    csp_shared *shared = self->parcel == NULL ? NULL : csp_parcel_take_up(self->parcel);
+    if (shared != NULL) {
+        if (self->home) {
+            atomic_fetch_add_explicit(&shared->refs, 1, memory_order_relaxed); /* we have one */
+            away_decref(shared);
+        }
+        self->shared = shared;
+        csp_parcel_decref(self->parcel);
+        self->parcel = NULL;
+    }
+    Py_END_CRITICAL_SECTION();
+}
+
 static csp_shared *view_shared(PyObject *op) /* borrowed */
 {
+    if (((view_object *)op)->parcel != NULL)
+        take_up((view_object *)op);
     csp_shared *shared = ((view_object *)op)->shared;
     if (shared == NULL)
         PyErr_SetString(PyExc_ValueError, "the SharedView was released");
@@ -176,6 +198,26 @@ csp_shared *csp_shared_of_view(PyObject *op, bool *p_readonly)
     away_incref(shared);
     *p_readonly = ((view_object *)op)->readonly;
     return shared;
+}
+
+csp_parcel *csp_shared_view_move(PyObject *op, bool *p_readonly)
+{
+    view_object *self = (view_object *)op;
+    csp_shared *shared = csp_shared_of_view(op, p_readonly);
+    if (shared == NULL)
+        return NULL;
+    if (self->exports > 0) {
+        PyErr_Format(PyExc_BufferError, "a SharedView with %zd exported buffer%s cannot be moved: they could still be used here", self->exports,
+                     self->exports == 1 ? "" : "s");
+        away_decref(shared);
+        return NULL;
+    }
+    csp_parcel *parcel = csp_parcel_new(&csp_shared_part, shared);
+    if (parcel != NULL) {
+        view_drop(self);
+        self->parcel = parcel;
+    }
+    return parcel;
 }
 
 static bool is_contiguous(const csp_shared *shared, bool fortran)
@@ -240,7 +282,12 @@ static PyObject *view_release(PyObject *op, PyObject *unused)
     view_object *self = (view_object *)op;
     if (self->exports > 0)
         return PyErr_Format(PyExc_BufferError, "the SharedView has %zd exported buffer%s", self->exports, self->exports == 1 ? "" : "s");
+    if (self->parcel != NULL)
+        take_up(self);
     view_drop(self);
+    if (self->parcel != NULL) /* moved away: it does not come back then */
+        csp_parcel_decref(self->parcel);
+    self->parcel = NULL;
     Py_RETURN_NONE;
 }
 
@@ -288,6 +335,8 @@ static Py_ssize_t view_length(PyObject *op)
 
 static PyObject *view_repr(PyObject *op)
 {
+    if (((view_object *)op)->parcel != NULL)
+        take_up((view_object *)op);
     csp_shared *shared = ((view_object *)op)->shared;
     if (shared == NULL)
         return PyUnicode_FromString("<csp.SharedView released>");

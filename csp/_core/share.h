@@ -9,7 +9,7 @@
 #ifndef CSP_SHARE_H
 #define CSP_SHARE_H
 
-#include "state.h"
+#include "move.h"
 
 typedef struct csp_shared {
     _Atomic uint32_t refs;     /* acquire-release in the functions that drop one */
@@ -28,6 +28,8 @@ extern const csp_part_ops csp_shared_part; /* part.self is a csp_shared*, a refe
 
 /* For a part of a message, a reference that is away: false with an exception if the view was released. */
 csp_shared *csp_shared_of_view(PyObject *view, bool *p_readonly);
+/* The same, for move(): this view is released, until the parcel is back.  NULL with an exception. */
+csp_parcel *csp_shared_view_move(PyObject *view, bool *p_readonly);
 /* A SharedView on it; takes a new reference. */
 PyObject *csp_shared_view(csp_state *state, csp_shared *shared, bool readonly);
 

@@ -15,6 +15,7 @@
 typedef struct {
     csp_handle handle;          /* first: its layout is that of all handles */
     csp_extent extent;          /* immutable */
+    csp_parcel *parcel;         /* counted, or NULL: what has become of its handle, which was moved; guarded by the GIL, or the object's lock */
     _Atomic bool pinned;        /* guarded as `exports`: it has exported a buffer */
     _Atomic Py_ssize_t exports; /* buffers out through this handle; relaxed: the GIL orders it, or (free-threaded) only a courtesy does */
 } buffer_object;
@@ -92,14 +93,37 @@ static void buffer_dealloc(PyObject *op)
             csp_region_unpin(chan_of(op));
         csp_end_free(end_of(op));
     }
+    if (buffer_of(op)->parcel != NULL)
+        csp_parcel_decref(buffer_of(op)->parcel);
     type->tp_free(op);
     Py_DECREF(type);
 }
 
 /* --- may it be used? --- */
 
+/* It was moved, and the value was not sent: the handle in flight is ours again.  Without memory for one of our own it is so later. */
+static void take_up(PyObject *op)
+{
+    buffer_object *self = buffer_of(op);
+    Py_BEGIN_CRITICAL_SECTION(op);
+    if (self->parcel != NULL && csp_parcel_is_back(self->parcel)) {
+        csp_end *end = csp_end_new(chan_of(op), CSP_SEND | CSP_RECV, csp_record_here(self->handle.state)), *old = end_of(op);
+        if (end != NULL) {
+            csp_end *in_flight = csp_parcel_take_up(self->parcel);
+            self->handle.end = end;
+            csp_end_free(in_flight);
+            csp_end_free(old);
+            csp_parcel_decref(self->parcel);
+            self->parcel = NULL;
+        }
+    }
+    Py_END_CRITICAL_SECTION();
+}
+
 static bool is_closed(PyObject *op) /* relaxed: a close that races with us may come later as well; csp_region_export looks under the lock */
 {
+    if (buffer_of(op)->parcel != NULL && !is_forked(op))
+        take_up(op);
     return atomic_load_explicit(&end_of(op)->closed, memory_order_relaxed);
 }
 
@@ -134,13 +158,39 @@ csp_end *csp_shared_buffer_end(PyObject *op, csp_extent *p_extent)
     return end;
 }
 
+static Py_ssize_t exports_of(PyObject *op) { return atomic_load_explicit(&buffer_of(op)->exports, memory_order_relaxed); /* see the field */ }
+
+csp_parcel *csp_shared_buffer_move(PyObject *op, csp_extent *p_extent)
+{
+    csp_state *state = ((csp_handle *)op)->state;
+    Py_ssize_t exports = exports_of(op);
+    csp_end *in_flight = csp_shared_buffer_end(op, p_extent);
+    if (in_flight == NULL)
+        return NULL;
+    if (exports > 0) {
+        csp_end_free(in_flight);
+        csp_raise_format(state, CSP_E_NotShareable, "a SharedBuffer with %zd exported buffer%s cannot be moved: they could still be used here",
+                         exports, exports == 1 ? "" : "s");
+        return NULL;
+    }
+    csp_parcel *parcel = csp_parcel_new(&csp_end_part, in_flight);
+    if (parcel == NULL)
+        return NULL;
+    buffer_of(op)->parcel = parcel;
+    csp_effects fx;
+    csp_effects_init(&fx);
+    csp_end_close(end_of(op), &fx);
+    csp_effects_run(&fx);
+    return parcel;
+}
+
 /* --- the buffer protocol --- */
 
 static int buffer_getbuffer(PyObject *op, Py_buffer *view, int flags)
 {
     const csp_extent *extent = &buffer_of(op)->extent;
     bool pinned = atomic_exchange_explicit(&buffer_of(op)->pinned, true, memory_order_relaxed); /* see the field */
-    csp_region *region = is_forked(op) ? NULL : csp_region_export(end_of(op), !pinned);
+    csp_region *region = is_forked(op) || is_closed(op) ? NULL : csp_region_export(end_of(op), !pinned);
     if (region == NULL) {
         atomic_store_explicit(&buffer_of(op)->pinned, pinned, memory_order_relaxed);
         view->obj = NULL;
@@ -168,7 +218,7 @@ static Py_ssize_t buffer_length(PyObject *op) { return usable(op) ? buffer_of(op
 static PyObject *through_view(PyObject *op, PyObject *key, PyObject *value)
 {
     const csp_extent *extent = &buffer_of(op)->extent;
-    csp_region *region = is_forked(op) ? NULL : csp_region_export(end_of(op), true);
+    csp_region *region = is_forked(op) || is_closed(op) ? NULL : csp_region_export(end_of(op), true);
     if (region == NULL)
         return refuse(op);
     Py_buffer raw;
@@ -226,9 +276,16 @@ static int buffer_assign(PyObject *op, PyObject *key, PyObject *value)
 
 static PyObject *buffer_close(PyObject *op, PyObject *unused)
 {
-    Py_ssize_t exports = atomic_load_explicit(&buffer_of(op)->exports, memory_order_relaxed); /* see the field */
+    Py_ssize_t exports = exports_of(op);
     if (is_forked(op))
         return refuse(op);
+    if (is_closed(op)) { /* moved away, say: it does not come back then */
+        csp_parcel *parcel = buffer_of(op)->parcel;
+        buffer_of(op)->parcel = NULL;
+        if (parcel != NULL)
+            csp_parcel_decref(parcel);
+        Py_RETURN_NONE;
+    }
     if (exports > 0)
         return PyErr_Format(PyExc_BufferError, "the SharedBuffer has %zd exported buffer%s", exports, exports == 1 ? "" : "s");
     csp_effects fx;

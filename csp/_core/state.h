@@ -38,6 +38,7 @@ typedef struct csp_state {
     PyTypeObject *block_type;        /* exporter over a csp_block */
     PyTypeObject *shared_view_type;  /* SharedView: share.c */
     PyTypeObject *shared_buffer_type, *buffer_statistics_type; /* SharedBuffer: shared_buffer.c */
+    PyTypeObject *moved_type;        /* what move() returns: move.c */
     PyTypeObject *actor_type;        /* handle on a csp_actor: ActorRef's C base */
     PyTypeObject *ref_type;          /* csp.ActorRef, set by csp.actors; NULL until then */
     PyTypeObject *record_types[CSP_NRECORDS]; /* tuple subclasses that cross natively, set from Python; else NULL */
@@ -149,6 +150,7 @@ int csp_call_at_exit(PyObject *module, const char *function);
 int csp_add_block_type(PyObject *module, csp_state *state);   /* buffer.c */
 int csp_add_share_type(PyObject *module, csp_state *state);   /* share.c */
 int csp_add_shared_buffer_type(PyObject *module, csp_state *state); /* shared_buffer.c */
+int csp_add_moved_type(PyObject *module, csp_state *state);   /* move.c */
 int csp_add_actor_types(PyObject *module, csp_state *state);  /* py_actor.c */
 int csp_add_verb_type(PyObject *module, csp_state *state);    /* py_ask.c */
 
@@ -170,6 +172,7 @@ extern PyMethodDef csp_channel_functions[],
     csp_leak_functions[],
     csp_stack_functions[],
     csp_codec_functions[],
-    csp_share_functions[];
+    csp_share_functions[],
+    csp_move_functions[];
 
 #endif
