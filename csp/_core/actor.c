@@ -132,7 +132,7 @@ static void *part_clone(void *self)
     return self;
 }
 
-const csp_part_ops csp_actor_part = {"actor reference", part_release, part_clone};
+const csp_part_ops csp_actor_part = {"actor reference", part_release, part_clone, NULL};
 
 /* --- monitors --- */
 

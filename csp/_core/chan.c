@@ -322,7 +322,7 @@ static void *part_clone(void *self)
     return csp_end_new(end->chan, end->dir, NULL);
 }
 
-const csp_part_ops csp_end_part = {"channel end", part_release, part_clone};
+const csp_part_ops csp_end_part = {"channel end", part_release, part_clone, NULL};
 
 bool csp_chan_close(csp_chan *chan, csp_end *end, csp_msg *cause, csp_effects *fx)
 {

@@ -427,7 +427,7 @@ static void *block_part_clone(void *self)
     return self;
 }
 
-const csp_part_ops csp_block_part = {"block", block_part_release, block_part_clone};
+const csp_part_ops csp_block_part = {"block", block_part_release, block_part_clone, NULL};
 
 /* --- messages --- */
 
@@ -502,4 +502,4 @@ static void *msg_part_clone(void *self)
     return copy;
 }
 
-const csp_part_ops csp_msg_part = {"message", msg_part_release, msg_part_clone};
+const csp_part_ops csp_msg_part = {"message", msg_part_release, msg_part_clone, NULL};

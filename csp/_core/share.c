@@ -94,16 +94,18 @@ static void *part_clone(void *self)
     return self;
 }
 
-const csp_part_ops csp_shared_part = {"shared memory", part_release, part_clone};
+const csp_part_ops csp_shared_part = {"shared memory", part_release, part_clone, NULL};
 
 /* --- the view --- */
 
 typedef struct {
     PyObject_HEAD
     csp_shared *shared; /* counted, at home or away; NULL once released or moved */
+    csp_shared *pinned; /* likewise: kept from then on to the end of the object, if it has exported a buffer: region.h says why */
     csp_parcel *parcel; /* counted, or NULL: what has become of it, which was moved; guarded by the GIL, or the object's lock */
     bool home;          /* immutable */
     bool readonly;      /* immutable */
+    bool exported;      /* it has exported a buffer */
     Py_ssize_t exports; /* Py_buffers out: not to be released meanwhile */
     PyObject *weakrefs;
 } view_object;
@@ -134,10 +136,8 @@ PyObject *csp_shared_view(csp_state *state, csp_shared *shared, bool readonly)
     return (PyObject *)self;
 }
 
-static void view_drop(view_object *self)
+static void drop(view_object *self, csp_shared *shared)
 {
-    csp_shared *shared = self->shared;
-    self->shared = NULL;
     if (shared == NULL)
         return;
     if (self->home)
@@ -146,13 +146,25 @@ static void view_drop(view_object *self)
         away_decref(shared);
 }
 
+/* It is not to be used any more. */
+static void view_drop(view_object *self)
+{
+    csp_shared *shared = self->shared;
+    self->shared = NULL;
+    if (self->exported && self->pinned == NULL)
+        self->pinned = shared;
+    else
+        drop(self, shared);
+}
+
 static void view_dealloc(PyObject *op)
 {
     view_object *self = (view_object *)op;
     PyTypeObject *type = Py_TYPE(op);
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
-    view_drop(self);
+    drop(self, self->shared);
+    drop(self, self->pinned);
     if (self->parcel != NULL)
         csp_parcel_decref(self->parcel);
     type->tp_free(op);
@@ -271,6 +283,7 @@ static int view_getbuffer(PyObject *op, Py_buffer *view, int flags)
         view->ndim = 1;
         view->itemsize = 1;
     }
+    self->exported = true;
     self->exports++;
     return 0;
 }
@@ -470,7 +483,8 @@ PyDoc_STRVAR(share_doc,
 
 static PyMethodDef view_methods[] = {
     {"release", view_release, METH_NOARGS,
-     PyDoc_STR("release($self, /)\n--\n\nGive the memory up; idempotent.  BufferError while buffers of this view are in use.")},
+     PyDoc_STR("release($self, /)\n--\n\nGive the memory up; idempotent.  BufferError while buffers of this view are in use.  If one ever was, the\n"
+               "memory is kept until this object is gone: numpy.ndarray(buffer=...) uses memory of a buffer that it has given back.")},
     {"__enter__", view_enter, METH_NOARGS, NULL},
     {"__exit__", view_exit, METH_VARARGS, NULL},
     {NULL},

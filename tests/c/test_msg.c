@@ -56,7 +56,7 @@ static void *part_clone(void *self)
     *(int *)self += 1;
     return self;
 }
-static const csp_part_ops ops = {"test", part_release, part_clone};
+static const csp_part_ops ops = {"test", part_release, part_clone, NULL};
 
 TEST(parts_are_released_with_their_blob)
 {
@@ -229,4 +229,35 @@ TEST(memory_made_in_one_thread_and_freed_in_another_is_whole)
     join(t[0]);
     join(t[1]);
     pair_free(x.p);
+}
+
+static int part_back;
+static void part_unsend(void *self)
+{
+    (void)self;
+    part_back++;
+}
+static const csp_part_ops moved_ops = {"moved", part_release, part_clone, part_unsend};
+
+TEST(message_that_was_not_sent_gives_back_what_was_moved_into_it)
+{
+    uint32_t index;
+    for (int sent = 0; sent < 2; sent++) {
+        csp_blob *b = csp_blob_new(10);
+        part_refs = 2;
+        part_back = 0;
+        CHECK(csp_blob_add_part(b, &ops, &part_refs, 0, &index));
+        CHECK(csp_blob_add_part(b, &moved_ops, &part_refs, 0, &index));
+        csp_msg msg = {.kind = CSP_MSG_BLOB, .as.blob = b};
+        if (sent)
+            csp_msg_clear(&msg);
+        else
+            csp_msg_unsend(&msg);
+        CHECK_EQ(msg.kind, CSP_MSG_EMPTY);
+        CHECK_EQ(part_refs, 0);
+        CHECK_EQ(part_back, !sent);
+    }
+    csp_msg number = {.kind = CSP_MSG_INT, .as.integer = 3};
+    csp_msg_unsend(&number);
+    CHECK_EQ(number.kind, CSP_MSG_EMPTY);
 }

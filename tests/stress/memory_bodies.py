@@ -42,6 +42,8 @@ def step(dice: random.Random, held: list[Any], out: Any) -> int:
         case _ if held:
             value = dice.choice(held)
             try:
+                if not isinstance(value, memoryview) and dice.random() < 0.4:
+                    value = csp.move(value)
                 out.send({"part": value} if dice.random() < 0.5 else [value, value], timeout=0)
             except (csp.Timeout, csp.BrokenChannel, csp.NotShareable, csp.ClosedHandle):
                 return 0

@@ -119,6 +119,23 @@ def test_release():
         crossed([view])
 
 
+def test_numpy_without_an_export():
+    """numpy.ndarray(buffer=...) gives the buffer back at once and uses the memory as long as it has the view: so long it is kept."""
+    np = pytest.importorskip("numpy")
+    data = bytearray(100_000)
+    view = crossed(csp.share(data, writable=True))
+    array_ = np.ndarray((100_000,), "u1", buffer=view)
+    view.release()
+    with pytest.raises(BufferError):
+        data.clear()
+    del view
+    array_[:] = 3
+    with pytest.raises(BufferError):
+        data.clear()
+    del array_
+    data.clear()
+
+
 def test_attributes():
     """As a memoryview has them."""
     view = csp.share(memoryview(bytes(48)).cast("I", (3, 4)))
