@@ -140,3 +140,8 @@ def memory(buffer: csp.SharedBuffer) -> None:
     assert_type(bytes(memoryview(buffer)), bytes)
     with csp.SharedBuffer(8, zeroed=False, mapped=True, huge=False) as other:
         assert_type(other, csp.SharedBuffer)
+
+
+def moves(ch: csp.Channel[csp.SharedBuffer], buffer: csp.SharedBuffer, view: csp.SharedView) -> None:
+    ch.send(csp.move(buffer), timeout=1)
+    assert_type(csp.move(view), csp.SharedView)

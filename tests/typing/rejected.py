@@ -60,3 +60,4 @@ def memory_mistakes(buffer: csp.SharedBuffer) -> None:
     csp.SharedBuffer(8, True)  # expect: call-arg
     buffer[0] = b"a"  # expect: call-overload
     buffer.nbytes = 3  # expect: misc
+    csp.move(b"abc")  # expect: type-var
