@@ -33,7 +33,7 @@
 
 static _Atomic long nlive;         /* process-wide; relaxed: for the census only */
 static _Atomic size_t live_bytes;  /* process-wide; relaxed: likewise */
-static _Atomic bool no_hugetlb;    /* process-wide; relaxed: advice, that it has failed once */
+static _Atomic size_t hugetlb_lacks = SIZE_MAX; /* process-wide; relaxed: advice, of so many bytes there were none */
 
 static struct {
     csp_lock lock;      /* rank POOL */
@@ -70,7 +70,7 @@ static int memory_file(unsigned flags, size_t size)
 
 static bool map_hugetlb(csp_region *region, size_t size)
 {
-    if (size < HUGE_PAGE || atomic_load_explicit(&no_hugetlb, memory_order_relaxed)) /* stale: it is tried once more */
+    if (size < HUGE_PAGE || size >= atomic_load_explicit(&hugetlb_lacks, memory_order_relaxed)) /* stale: it is tried once more */
         return false;
     size = round_up(size, HUGE_PAGE);
     int fd = memory_file(HUGETLB_2MB, size);
@@ -78,7 +78,7 @@ static bool map_hugetlb(csp_region *region, size_t size)
     if (data == MAP_FAILED) {
         if (fd >= 0)
             close(fd);
-        atomic_store_explicit(&no_hugetlb, true, memory_order_relaxed); /* see there */
+        atomic_store_explicit(&hugetlb_lacks, size, memory_order_relaxed); /* see there */
         return false;
     }
     region->data = data;

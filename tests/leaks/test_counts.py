@@ -123,6 +123,36 @@ BODIES = {
             try: receive()
             except csp.DecodeError: pass
         """,
+    "shared": """
+        ch = Channel(4)
+        data = bytearray(100_000)
+        view = csp.share(data, writable=True)
+        ch.send([view, view]); memoryview(ch.recv()[0])[0] = 1
+        ch.send(csp.move(view)); repr(view)
+        """,
+    "buffers": """
+        ch = Channel(4)
+        for size in (10, 100_000, 1 << 20):
+            buffer = csp.SharedBuffer(size, zeroed=False)
+            ch.send([buffer, buffer[1:], buffer.toreadonly()])
+            memoryview(ch.recv()[1])[0] = 1
+            buffer.clone(), repr(buffer), hash(buffer), buffer == buffer, buffer.statistics()
+            with buffer[3:5]: pass
+        try: csp.SharedBuffer(-1)
+        except ValueError: pass
+        """,
+    "moved": """
+        ch, full = Channel(4), Channel()
+        for size in (10, 1 << 20):
+            buffer = csp.SharedBuffer(size, zeroed=False)
+            for value in (csp.move(buffer), [csp.move(buffer), lambda: 0]):
+                try: full.send(value, 0)
+                except (csp.Timeout, csp.NotShareable): pass
+            ch.send(csp.move(buffer)); ch.recv()[0] = 1
+            ch.send(csp.move(csp.SharedBuffer(size)))
+        try: csp.move(b"")
+        except csp.NotShareable: pass
+        """,
     "leases": """
         ch = Channel(4)
         ch.send_many([["x" * 300, ch.sender], 2, 3])
