@@ -11,17 +11,25 @@ MOST = 30  # views held at once
 
 def holder(seed: int, ins: Any, out: Any, ends: str) -> int:
     """Receive memory, keep some, pass some on, drop some, until the channel ends; with views still held."""
-    global kept
     dice, held, passed = random.Random(seed), [], 0  # type: tuple[random.Random, list[Any], int]
-    kept = held if ends == "with its module" else None
     while True:
         try:
             value = ins.recv()
         except csp.EndOfChannel:
+            if ends == "with its module":
+                keep(held)
             return passed
         held.append(unwrapped(value))
         for _ in range(3):
             passed += step(dice, held, out)
+
+
+def keep(held: list[Any]) -> None:
+    """In a global.  Not what others lend: two interpreters that end so, each with a view of the other's, wait for each other."""
+    global kept
+    kept = [memory for memory in held if isinstance(memory, csp.SharedBuffer)]
+    kept += [view for memory in kept for view in view_of(memory)]
+    kept.append(csp.share(bytearray(1000)))
 
 
 def step(dice: random.Random, held: list[Any], out: Any) -> int:
