@@ -38,8 +38,14 @@ def leak(what: Any) -> None:
 
 
 def leaks(ch: Any, told: Any) -> None:
-    """Leak handles, here and in a thread actor of this interpreter."""
+    """Leak handles, here and in a thread actor of this interpreter; memory too, in use and on its way."""
     leak(ch.clone())
+    buffers = [csp.SharedBuffer(100), csp.SharedBuffer(100)]
+    leak(buffers[0])
+    leak(memoryview(buffers[0]))
+    leak(buffers[1])
+    told.send_nowait(csp.move(buffers[1]))
+    told.recv_nowait()
     csp.spawn(leaks_handles_and_a_lease, ch, told, isolation="thread").result(20)
 
 

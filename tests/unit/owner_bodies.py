@@ -182,6 +182,13 @@ def ask_and_keep(ref: Any, gate: Any, up: Any) -> None:
     wait(gate)
 
 
+def stuck_in_memory(buffer: Any, fd: int, up: Any) -> None:
+    """C code that has a buffer of it, which is written in the end."""
+    with memoryview(buffer) as view:
+        up.send("up")
+        os.readv(fd, [view])
+
+
 def stuck(fd: int, up: Any) -> None:
     up.send("up")
     read_to_the_end(fd)

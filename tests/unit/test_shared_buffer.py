@@ -16,6 +16,7 @@ import pytest
 import csp
 from csp import _core
 from tests.unit import buffer_bodies as bodies
+from tests.unit import owner_bodies
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -266,6 +267,24 @@ def test_numpy_without_an_export():
     assert buffers() == before + 1 and csp.SharedBuffer(2 * MiB)[5] == 0 and array.sum() == 6 * MiB
     del array
     assert buffers() == before
+
+
+def test_a_quarantined_actor_leaves_the_memory_to_its_c_code(spawn):
+    """Its handle is given up at once; what it writes when it comes back still finds the memory."""
+    before, up, (source, sink) = buffers(), csp.Channel(1), os.pipe()
+    buffer = csp.SharedBuffer(50)
+    ref = spawn(owner_bodies.stuck_in_memory, buffer, source, up.sender)
+    assert up.recv(10) == "up" and ref.kill().reason == "killed"
+    assert csp.debug.zombies() == [ref] and buffer.statistics()[:3] == (50, 1, 1)
+    witness = buffer[:5]
+    buffer.close()
+    os.write(sink, b"here I am")
+    csp.testing.wait_until(lambda: csp.debug.zombies() == [], 20)
+    assert bytes(witness) == b"here " and witness.statistics()[:3] == (50, 1, 0)
+    del witness
+    csp.testing.wait_until(lambda: buffers() == before)
+    os.close(source)
+    os.close(sink)
 
 
 def test_unreceived_is_freed():
