@@ -333,7 +333,7 @@ def _goes_on(loop: str) -> Any:
     async def main() -> float:
         with VirtualClock() as clock:
             timer = csp.after(HOUR + 0.01)
-            task = asyncio.create_task(timer.arecv()) if loop == "asyncio" else None
+            task = asyncio.create_task(timer.arecv()) if loop != "trio" else None
             async with trio.open_nursery() if task is None else _nothing() as nursery:
                 if task is None:
                     nursery.start_soon(timer.arecv)
@@ -343,6 +343,10 @@ def _goes_on(loop: str) -> Any:
                 _core.resume_clock()
             return 0.0 if task is None else await task
 
+    if loop == "uvloop":
+        uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed for this Python")
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(main())
     return asyncio.run(main()) if loop == "asyncio" else trio.run(main)
 
 
@@ -353,7 +357,7 @@ class _nothing:
     async def __aexit__(self, *exc: object) -> None: ...
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
 def test_an_awaited_timer_comes_once_the_clock_goes_on(loop: str) -> None:
     """An event loop that set no alarm while the clock stood sets it then."""
     assert _goes_on(loop) < time.monotonic() + 1
