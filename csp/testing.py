@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["LeakCheck", "VirtualClock", "census", "wait_parked", "wait_until"]
 
 _STEP = 0.0002  # seconds between two looks
+_DETAILS = ("warm", "buffer_bytes")  # of the census: others count the same things
 _GRAIN = 1e-6  # seconds within which two times are the same
 _SHORT = 1.0  # seconds for a message in flight to arrive, when nobody is there any more who is about to end
 
@@ -179,7 +180,7 @@ class LeakCheck:
         if self._forgotten:
             return {}
         now = _core.census()
-        more = {what: now[what] - count for what, count in self._before.items() if now[what] > count and what != "warm"}
+        more = {what: now[what] - count for what, count in self._before.items() if now[what] > count and what not in _DETAILS}
         actors = len(self._new_actors())
         return {"actors": actors, **more} if actors else more
 
@@ -190,7 +191,7 @@ class LeakCheck:
         more = self.grown()
         if not more:
             return ""
-        lines = ["left behind: " + ", ".join(f"{count} {what if count > 1 else what[:-1]}" for what, count in more.items())]
+        lines = ["left behind: " + ", ".join(_count(number, what) for what, number in more.items())]
         channels = {entry[0]: entry for entry in _core.live_channels() if entry[0] > self._channel}
         for ref in self._new_actors():
             inbox = channels.pop(_id_of_inbox(ref), None)
@@ -200,9 +201,16 @@ class LeakCheck:
             if name is None and origin is None:
                 continue  # csp's own, of an actor
             called = f" {name!r}" if name else ""
-            held = f"{senders} sending and {receivers} receiving handles"
-            lines.append(f"  {kind}{called} (id {number}){_made('made', entry)}; {held}, {buffered} values")
+            if kind in ("channel", "reply channel"):
+                held = f"{_count(senders, 'sending handles')}, {_count(receivers, 'receiving handles')}, {_count(buffered, 'values')}"
+            else:
+                held = _count(receivers, "handles")
+            lines.append(f"  {kind}{called} (id {number}){_made('made', entry)}; {held}")
         return "\n".join(lines)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what[:-1] if number == 1 else what}"
 
 
 def _id_of_inbox(ref: "Any") -> int:

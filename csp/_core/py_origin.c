@@ -35,7 +35,8 @@ static PyObject *trace_origins(PyObject *module, PyObject *on)
 static const char *kind_of(const csp_chan *chan)
 {
     static const char *const primitives[CSP_NSYNC] = {"", "Lock", "RLock", "Semaphore", "BoundedSemaphore", "Event",
-                                                      "Condition", "WaitGroup", "Once", "AtomicInt"};
+                                                      "Condition", "WaitGroup", "Once", "AtomicInt", "SharedBuffer"};
+    _Static_assert(CSP_MEMORY + 1 == CSP_NSYNC, "a word for each");
     static const char *const timers[] = {"", "after", "tick", "never"};
     if (chan->sync != CSP_NO_SYNC)
         return primitives[chan->sync];

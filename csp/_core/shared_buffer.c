@@ -71,6 +71,7 @@ static PyObject *buffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     region = csp_region_new((size_t)nbytes, zeroed, placement);
     Py_END_ALLOW_THREADS
     csp_chan *chan = region == NULL ? NULL : csp_region_chan_new(region);
+    csp_note_origin(chan);
     if (chan == NULL)
         return PyErr_NoMemory();
     csp_end *end = csp_end_new(chan, CSP_SEND | CSP_RECV, csp_record_here(state));

@@ -34,6 +34,12 @@ def test_lock():
 def test_actor():
     kept.append(csp.spawn(serve, name="server", isolation="thread"))
 
+def test_interpreter():
+    kept.append(csp.interpreters.create())
+
+def test_buffer():
+    kept.append(csp.SharedBuffer(4096))
+
 @pytest.mark.csp_may_leak
 def test_marked():
     kept.append(csp.Channel())
@@ -68,14 +74,17 @@ def test_each_leak_fails_its_test_and_is_named(pytester: pytest.Pytester, plugin
         result = pytester.runpytest_inprocess("-q", *plugin)
     finally:
         end_actors()
-    result.assert_outcomes(passed=5, failed=1, errors=3)
+    result.assert_outcomes(passed=7, failed=1, errors=5)
     line = {text.strip(): n for n, text in enumerate(path.read_text().splitlines(), 1)}
     place = f"{path}:{line['return csp.Channel(3, name="orders")']} in make_orders"
     result.stdout.fnmatch_lines_random([
         "left behind: 1 channel",
-        f"  channel 'orders' (id *), made at {place}; 1 sending and 1 receiving handles, 0 values",
-        f"  Lock (id *), made at {path}:{line['kept.append(csp.sync.Lock())']} in test_lock; *",
+        f"  channel 'orders' (id *), made at {place}; 1 sending handle, 1 receiving handle, 0 values",
+        f"  Lock (id *), made at {path}:{line['kept.append(csp.sync.Lock())']} in test_lock; 1 handle",
         "left behind: 1 actor, *",
+        "left behind: 1 actor, * 1 interpreter*",
+        "left behind: 1 channel, 1 block, 1 buffer",
+        f"  SharedBuffer (id *), made at {path}:{line['kept.append(csp.SharedBuffer(4096))']} in test_buffer; 1 handle",
         f"  actor 'server' (id *), spawned at {path}:{line['kept.append(csp.spawn(serve, name="server", isolation="thread"))']} in test_actor",
         "E * the news",
     ])  # fmt: skip
