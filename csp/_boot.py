@@ -97,6 +97,7 @@ def _live(ref: "_ref.ActorRef") -> None:
     except BaseException as error:
         _say(_exit(ref, False, error), returned=False)
         return
+    process = options.pop("process", False)  # then the target is its bridge, which also says how it ended
     if options.pop("async", False):
         from csp import _async_serving
 
@@ -117,7 +118,7 @@ def _live(ref: "_ref.ActorRef") -> None:
         ok, result = _core.run_body(target, args, kwargs)
     if _core.boot_asked() == "watchdog":
         _core.boot_hung()
-    else:
+    elif not (process and ok):
         _say(_exit(ref, ok, result), returned=ok)
     _ref.body_ended()
     del result  # an exception: its traceback leads back to this frame, and with it to all that the arguments hold

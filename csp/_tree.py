@@ -347,7 +347,7 @@ class Tree:
             if _has_interpreter(spec):
                 prepare_process()
             life.ref._keep(_KEEP[spec.restart])
-            return restart(life.ref, spec.actor, spec.args, dict(spec.kwargs), warm)
+            return restart(life.ref, spec.actor, spec.args, dict(spec.kwargs), warm, spec.isolation)
         except ActorDied:
             life.ref = None  # it came to its own end when it was to be kept
             return None

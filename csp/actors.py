@@ -66,7 +66,7 @@ __all__ = [
 _MAILBOX = 1024
 _MAX_DELIVERIES = 3
 _ISOLATIONS = ("interpreter", "thread", "process")
-_KINDS = {"interpreter": 0, "thread": 2}  # as spawn_actor wants it; 1 is csp.interpreters
+_KINDS = {"interpreter": 0, "thread": 2, "process": 2}  # as spawn_actor wants it; 1 is csp.interpreters, a process has a thread here
 _LIFE_OPTIONS = ("ready", "on_crash", "trap_stop", "loop", "concurrency")  # what a life has to know itself
 _ON_CRASH = ("drop", "redeliver", "dead_letter")
 _OPTIONS = frozenset(
@@ -286,7 +286,7 @@ def start(
         prepare_process()
     try:
         return _core.spawn_actor(
-            _payload(target, args, kwargs),
+            _payload(target, args, kwargs, isolation),
             name or unique_name or str(getattr(target, "__name__", type(target).__name__)),
             name is None,
             options.get("trap_stop", False),
@@ -295,7 +295,7 @@ def start(
             keep,
             _deliveries(options),
             _mailbox(options.get("mailbox", _MAILBOX)),
-            _watchdog(options.get("watchdog")),
+            _watchdog(options.get("watchdog")) if isolation != "process" else 0.0,  # the bridge sees to it
             _parent_here(),
             no_start(),
             warm,
@@ -310,13 +310,25 @@ def restart(
     args: "tuple[object, ...]",
     kwargs: "dict[str, object]",
     warm: "ActorRef | None" = None,
+    isolation: "str | None" = None,
 ) -> "_core.RecvChannel[Any]":
     """Another life of an actor that has ended and was kept; does not wait, as `start`.  `ActorDied` if it was given up."""
-    _, started = _core.restart_actor(ref, _payload(target, args, kwargs), no_start(), warm)
+    _, started = _core.restart_actor(ref, _payload(target, args, kwargs, isolation), no_start(), warm)
     return started
 
 
-def _payload(target: "Any", args: "tuple[object, ...]", kwargs: "dict[str, object]") -> "tuple[Any, ...]":
+def _payload(
+    target: "Any", args: "tuple[object, ...]", kwargs: "dict[str, object]", isolation: "str | None"
+) -> "tuple[Any, ...]":
+    payload = _life(target, args, kwargs)
+    if (isolation or _options(target).get("isolation")) == "process":
+        from csp._process import packed
+
+        return packed(payload, _watchdog(_options(target).get("watchdog")))
+    return payload
+
+
+def _life(target: "Any", args: "tuple[object, ...]", kwargs: "dict[str, object]") -> "tuple[Any, ...]":
     options = {key: value for key, value in _options(target).items() if key in _LIFE_OPTIONS}
     if is_async(target):
         options["async"] = True
@@ -370,8 +382,8 @@ def _parent_here() -> "ActorRef | None":
 def _check_target(function: "Any", isolation: str) -> None:
     if isolation not in _ISOLATIONS:
         raise ValueError(f"isolation must be one of {', '.join(_ISOLATIONS)}, not {isolation!r}")
-    if isolation == "process":
-        raise NotImplementedError("isolation='process' is not implemented yet: use 'interpreter' or 'thread'")
+    if isolation == "process" and is_async(function):
+        raise NotImplementedError("`async def` actors have no process of their own yet: use isolation='interpreter' or 'thread'")
     if not callable(function):
         raise TypeError(f"an actor is made of a function, not of {type(function).__name__}")
 

@@ -83,11 +83,15 @@ static void refuse(csp_state *state, PyObject *value)
 static int encode(csp_state *state, PyObject *value, csp_msg *msg, PyObject *blamed)
 {
     bool final = false;
-    int r = csp_flat_encode(state, NULL, value, msg, &final);
-    if (r > 0)
+    bool pickled = Py_TYPE(value) == state->record_types[CSP_PICKLED]; /* passed on: see csp_passes_on */
+    int r = pickled ? csp_flat_encode(state, PyTuple_GET_ITEM(value, 0), PyTuple_GET_ITEM(value, 1), msg, &final)
+                    : csp_flat_encode(state, NULL, value, msg, &final);
+    if (r > 0 && !pickled)
         r = encode_pickled(state, value, msg, &final);
     if (r == 0)
         return 0;
+    if (r > 0)
+        PyErr_SetString(PyExc_SystemError, "what is passed on has an object beside the pickle that does not cross natively");
     msg->kind = CSP_MSG_EMPTY;
     if (blamed != NULL && !final)
         refuse(state, blamed);
@@ -235,13 +239,32 @@ static void wrap_error(csp_state *state)
     PyErr_SetRaisedException(error);
 }
 
+_Thread_local bool csp_passes_on = false; /* process-wide in kind, one a thread: pickled values are passed on as they came */
+
+/* Pickled((pickle, parts)): whoever gets it sends it on, and rebuilds nothing. */
+static PyObject *pass_on(csp_state *state, const char *pickle, size_t length, PyObject *parts)
+{
+    PyObject *data = PyBytes_FromStringAndSize(pickle, (Py_ssize_t)length);
+    PyObject *pair = data == NULL ? NULL : PyTuple_Pack(2, data, parts);
+    PyObject *passed = pair == NULL ? NULL : PyObject_CallOneArg((PyObject *)state->record_types[CSP_PICKLED], pair);
+    Py_XDECREF(pair);
+    Py_XDECREF(data);
+    return passed;
+}
+
+static PyObject *set_passes_on(PyObject *module, PyObject *on)
+{
+    csp_passes_on = on == Py_True && csp_state_of_module(module)->record_types[CSP_PICKLED] != NULL;
+    Py_RETURN_NONE;
+}
+
 PyObject *csp_decode_slow(csp_state *state, csp_msg *msg, bool keep)
 {
     const char *pickle;
     size_t length;
     PyObject *value = csp_flat_decode(state, msg, keep, &pickle, &length);
     if (value != NULL && pickle != NULL)
-        Py_SETREF(value, decode_pickled(state, pickle, length, value));
+        Py_SETREF(value, csp_passes_on ? pass_on(state, pickle, length, value) : decode_pickled(state, pickle, length, value));
     if (value == NULL)
         wrap_error(state);
     return value;
@@ -418,6 +441,8 @@ PyMethodDef csp_codec_functions[] = {
     {"inspect_encoded", py_inspect, METH_O,
      PyDoc_STR("inspect_encoded(message, /)\n\n(how, bytes, parts): how is 'inline', 'short', 'blob', 'pickle' or 'empty'.")},
     {"copy_by_crossing", py_copy, METH_O, PyDoc_STR("copy_by_crossing(value, /)\n\nEncode the value and decode it at once.")},
+    {"pass_on", set_passes_on, METH_O,
+     PyDoc_STR("pass_on(on, /)\n\nWhether this thread receives pickled values as they came, as Pickled((pickle, parts)), to send them on.")},
     {"is_part", py_is_part, METH_O,
      PyDoc_STR("is_part(object, /)\n\nDoes it cross natively although it is no plain data: a handle, a ref, a memoryview?")},
     {NULL},

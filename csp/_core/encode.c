@@ -378,7 +378,7 @@ static outcome write_uncommon(encoder *e, PyObject *object)
         return csp_encoder_pickle_buffer(e, object);
     if (PyTuple_Check(object))
         for (int code = 0; code < CSP_NRECORDS; code++)
-            if (type == state->record_types[code])
+            if (type == state->record_types[code] && code != CSP_PICKLED)
                 return open_container(e, TAG_RECORD, object, code);
     if (state->ref_type != NULL && PyObject_TypeCheck(object, state->ref_type))
         return write_actor(e, object);

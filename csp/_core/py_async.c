@@ -9,6 +9,7 @@
  *
  * While its waiter is known to a channel or to the loop's list the Wait holds a reference on itself.
  */
+#include "py_batch.h"
 #include "py_select.h"
 
 #include "clock.h"
@@ -268,6 +269,20 @@ static PyObject *wait_result(PyObject *object, PyObject *unused)
     return result;
 }
 
+/* As `result`, of a receive, for a lease on the same channel: the value, on loan. */
+static PyObject *wait_into(PyObject *object, PyObject *lease)
+{
+    wait_object *self = (wait_object *)object;
+    if (!Py_IS_TYPE(lease, self->state->lease_type))
+        return PyErr_Format(PyExc_TypeError, "a Lease is needed, not %.100s", Py_TYPE(lease)->tp_name);
+    if ((self->phase != DONE && self->phase != SETTLED) || !self->single || self->status != CSP_OK)
+        return wait_result(object, NULL); /* raises why there is nothing */
+    self->phase = TAKEN;
+    PyObject *value = csp_lease_take(lease, &self->cs.sel.cases[0].msg);
+    csp_cases_clear(&self->cs);
+    return value;
+}
+
 /* Whoever awaited it is gone: what was received goes back to the head of its channel.  A value that was sent is gone. */
 static PyObject *wait_put_back(PyObject *object, PyObject *unused)
 {
@@ -358,6 +373,7 @@ static PyMethodDef wait_methods[] = {
     {"cancel", wait_cancel, METH_NOARGS, PyDoc_STR("cancel($self, /)\n--\n\nCall it off: True if nothing was sent or taken and nothing will be.")},
     {"settle", wait_settle, METH_NOARGS, PyDoc_STR("settle($self, /)\n--\n\nAfter a cancel in vain: make the outcome there now.  A matter of microseconds.")},
     {"result", wait_result, METH_NOARGS, PyDoc_STR("result($self, /)\n--\n\nThe outcome, once: what the operation returns or raises.")},
+    {"into", wait_into, METH_O, PyDoc_STR("into($self, lease, /)\n--\n\nAs `result`, of a receive: the value goes on loan to the unused lease.")},
     {"put_back", wait_put_back, METH_NOARGS, PyDoc_STR("put_back($self, /)\n--\n\nNobody wants the outcome: a received value goes back to the head of its channel.")},
     {"due", wait_due, METH_NOARGS, PyDoc_STR("due($self, /)\n--\n\nSeconds until a timer among the cases is ready, infinity while the clock stands, or None.")},
     {"fire_due", wait_fire_due, METH_NOARGS, PyDoc_STR("fire_due($self, /)\n--\n\nLet the timers fire whose time has come.")},

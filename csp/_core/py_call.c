@@ -43,7 +43,8 @@ void csp_attach_reply(csp_state *state, const csp_msg *msg)
  * finished, its answer included.  Nothing waits here: the channel has room.  -1: the value does not cross; nothing was sent. */
 static int send_answer(csp_state *state, csp_end *end, PyObject *ok, PyObject *value)
 {
-    PyObject *pair = PyTuple_Pack(2, ok, value);
+    bool passed_on = Py_TYPE(value) == state->record_types[CSP_PICKLED]; /* the pair itself, from elsewhere */
+    PyObject *pair = passed_on ? Py_NewRef(value) : PyTuple_Pack(2, ok, value);
     csp_msg msg = {.kind = CSP_MSG_EMPTY};
     int failed = pair == NULL || csp_encode_blaming(state, pair, value, &msg) < 0;
     Py_XDECREF(pair);

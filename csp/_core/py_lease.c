@@ -91,22 +91,12 @@ static csp_time deadline_of(lease_object *self)
     return self->timeout_ns > CSP_NEVER - now ? CSP_NEVER : now + self->timeout_ns;
 }
 
-static PyObject *lease_enter(PyObject *object, PyObject *unused)
+PyObject *csp_lease_take(PyObject *object, csp_msg *msg)
 {
     lease_object *self = (lease_object *)object;
-    csp_handle *handle = (csp_handle *)self->handle;
-    csp_op op;
-    if (self->used) {
-        PyErr_SetString(PyExc_RuntimeError, "a lease is for one `with` block: make a new one");
-        return NULL;
-    }
-    csp_op_init(&op, handle, CSP_RECV);
-    csp_status status = csp_op_run(self->state, &op, deadline_of(self));
-    if (status != CSP_OK)
-        return csp_raise(self->state, status, CSP_RECV, handle->end->chan, self->handle, -1);
     self->used = true;
     csp_lease *lease = self->lease;
-    csp_msg_move(&lease->msg, &op.c.msg);
+    csp_msg_move(&lease->msg, msg);
     if (lease->msg.deliveries < UINT16_MAX)
         lease->msg.deliveries++;
     self->deliveries = lease->msg.deliveries;
@@ -126,9 +116,25 @@ static PyObject *lease_enter(PyObject *object, PyObject *unused)
     if (!csp_interp_add_lease(lease->interp, lease)) {
         csp_lease_return(lease, true);
         Py_DECREF(value);
-        return csp_raise(self->state, CSP_KILLED, CSP_RECV, handle->end->chan, self->handle, -1);
+        return csp_raise(self->state, CSP_KILLED, CSP_RECV, lease->chan, self->handle, -1);
     }
     return value;
+}
+
+static PyObject *lease_enter(PyObject *object, PyObject *unused)
+{
+    lease_object *self = (lease_object *)object;
+    csp_handle *handle = (csp_handle *)self->handle;
+    csp_op op;
+    if (self->used) {
+        PyErr_SetString(PyExc_RuntimeError, "a lease is for one `with` block: make a new one");
+        return NULL;
+    }
+    csp_op_init(&op, handle, CSP_RECV);
+    csp_status status = csp_op_run(self->state, &op, deadline_of(self));
+    if (status != CSP_OK)
+        return csp_raise(self->state, status, CSP_RECV, handle->end->chan, self->handle, -1);
+    return csp_lease_take(object, &op.c.msg);
 }
 
 static PyObject *lease_exit(PyObject *object, PyObject *const *args, Py_ssize_t nargs)

@@ -24,7 +24,7 @@ typedef enum {
 #define CSP_KEY_CACHE 256 /* direct-mapped cache of short dictionary keys: a power of two */
 
 #define CSP_NRECORDS 8 /* `_core.set_record_type(code, cls)`, code < CSP_NRECORDS */
-enum { CSP_EXIT = 0, CSP_REMOTE_ERROR, CSP_REQUEST, CSP_DEAD_LETTER };
+enum { CSP_EXIT = 0, CSP_REMOTE_ERROR, CSP_REQUEST, CSP_DEAD_LETTER, CSP_PICKLED };
 
 /* What csp._calls does of a call, in the order of csp_state.call_hooks. */
 typedef enum { CSP_HOOK_REPLY, CSP_HOOK_DIED, CSP_HOOK_UNWRAP, CSP_NHOOKS } csp_call_hook;
