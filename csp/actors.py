@@ -126,8 +126,9 @@ def actor(function: "Any" = None, /, **options: "Any") -> "Any":
 
     Options:
 
-    - `isolation`: `"interpreter"` (its own interpreter and GIL, the default), or `"thread"` (a thread of this interpreter,
-      for libraries that refuse to load in another one; values are copied all the same).
+    - `isolation`: `"interpreter"` (its own interpreter and GIL, the default), `"thread"` (a thread of this interpreter,
+      for libraries that refuse to load in another one; values are copied all the same), or `"process"` (a child process: the
+      same for libraries that hold the GIL or may crash).
     - `mailbox`: how many messages wait at most; 1024, `math.inf` for no bound.  While it is full `ref.call`, `ask`, `cast` and `send` wait.
     - `trap_stop`: a stop only fires `current_actor().stopping`; nothing raises `Stopped`.
     - `on_crash`: what becomes of the message in hand when a class actor crashes: `"drop"` (the default), `"redeliver"` (to its next

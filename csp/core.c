@@ -23,6 +23,11 @@
 #include "deadlock.h"
 #include "py_ask.h"
 #include "mem.h"
+
+#ifdef __linux__
+#include <signal.h>
+#include <sys/prctl.h>
+#endif
 #include "registry.h"
 #include "share.h"
 
@@ -151,7 +156,19 @@ static PyObject *deadlock_detection(PyObject *module, PyObject *on)
     return PyBool_FromLong(atomic_exchange_explicit(&csp_deadlock_detection, value != 0, memory_order_relaxed));
 }
 
+/* For the process of an actor: whatever it computes, it does not outlive the thread that started it. */
+static PyObject *end_with_parent(PyObject *module, PyObject *unused)
+{
+#ifdef __linux__
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+#endif
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef face_functions[] = {
+    {"end_with_parent", end_with_parent, METH_NOARGS,
+     PyDoc_STR("end_with_parent()\n\nLet the kernel kill this process when the thread that started it ends, where it can.")},
     {"deadlock_detection", deadlock_detection, METH_O,
      PyDoc_STR("deadlock_detection(on) -> bool\n\nSwitch the detector for the whole process; returns what it was.")},
     {"_interpreter_ends", interpreter_ends, METH_NOARGS, PyDoc_STR("Give up what this interpreter holds; runs at its exit.")},

@@ -42,11 +42,12 @@ def main() -> None:
     del sys.modules["__main__"].__file__  # it is not the user's program
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both: the other process decides what becomes of us
     sys.path[0] = os.path.dirname(package)
-    sys.meta_path.insert(0, CoreFinder(package))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, CoreFinder(package))
     from csp import _boot, _core, _ref
-    from csp._process import far
+    from csp._process import line
 
-    sys.path[:] = far.begin(3)
+    _core.end_with_parent()
+    sys.path[:] = line.begin(3)
     ref = _core.boot_ref()
     _ref.enter(ref, _ref.ActorContext(ref))
     _boot._live(ref)

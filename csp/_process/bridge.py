@@ -17,7 +17,7 @@ import time
 from csp import _core
 from csp._process import wire
 from csp._ref import ActorRef, Exit, current_actor
-from csp.errors import CspError, EndOfChannel, Killed, Stopped, Timeout
+from csp.errors import CspError, DecodeError, EndOfChannel, Killed, Stopped, Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,13 @@ def run(payload: "tuple[bytes, list[Any]]", path: "list[str]", watchdog: float) 
                 pass
 
 
+class _Unreachable(Exception):
+    """There is no stand-in for it."""
+
+
 class Bridge:
+    """What there is of the child here: see the module."""
+
     def __init__(self, ref: ActorRef, watchdog: float) -> None:
         self.ref = ref
         self.watchdog = watchdog or float("inf")
@@ -175,17 +181,19 @@ class Bridge:
             if number:
                 self.fail(number, error)
         else:
-            if done is not self and number:
-                self.answer(number, done)
+            self.answer_or_fail(number, done)
+
+    def answer_or_fail(self, number: int, done: object) -> None:
+        if done is self or not number:
+            return
+        try:
+            self.answer(number, done)
+        except Exception as error:
+            self.fail(number, error)
 
     def answer(self, number: int, value: object) -> None:
         segments: Segments = []
-        try:
-            packed = self.pack(value, segments)
-        except Exception as error:
-            self.fail(number, error)
-            return
-        self.outgoing.add(wire.frame((number, True, packed), segments))
+        self.outgoing.add(wire.frame((number, True, self.pack(value, segments)), segments))
 
     def answer_with(self, number: int, extras: "tuple[Any, ...]", value: object) -> "Bridge":
         """(*extras, value), the value as it came."""
@@ -223,8 +231,8 @@ class Bridge:
     def do_get(self, number: int, segments: "list[bytearray]", which: int, name: str) -> object:
         return getattr(self.objects[which], name)
 
-    def do_set(self, number: int, segments: "list[bytearray]", which: int, name: str, value: object) -> object:
-        return setattr(self.objects[which], name, value)
+    def do_set(self, number: int, segments: "list[bytearray]", which: int, name: str, value: object) -> None:
+        setattr(self.objects[which], name, value)
 
     def do_call(self, number: int, segments: "list[bytearray]", which: int, name: str, args: "Any", kwargs: "dict[str, Any]") -> object:
         return getattr(self.objects[which], name)(*[wire.unpack(arg, segments, self.find) for arg in args], **kwargs)
@@ -307,14 +315,14 @@ class Bridge:
                 error.sent = sent
                 raise
         except CspError as error:
-            error.sent = sent + getattr(error, "sent", 0)
+            error.sent = sent + getattr(error, "sent", 0)  # type: ignore[attr-defined]
             raise
 
         def and_rest(wait: "_core.Wait") -> object:
             try:
                 wait.result()
             except CspError as error:
-                error.sent = sent
+                error.sent = sent  # type: ignore[attr-defined]
                 raise
             return self.send_rest(number, handle, values, sent + 1, until)
 
@@ -383,7 +391,10 @@ class Bridge:
         """As it is if it is one thing that the child gets a stand-in for, else by way of a pickle."""
         if isinstance(value, ActorRef) or type(value).__name__ in _HANDLES:
             return self.describe(value)
-        return wire.pack(value, segments, self.describe)
+        try:
+            return wire.pack(value, segments, self.describe)
+        except _Unreachable as error:
+            raise DecodeError(f"the value arrived but could not be rebuilt here: {error}") from error
 
     def describe(self, part: "Any") -> "tuple[Any, ...]":
         kind = type(part).__name__
@@ -394,16 +405,14 @@ class Bridge:
         if kind in _PRIMITIVES:
             return "o", self.keep(part), kind, hash(part)
         if kind == "SharedView":
-            raise TypeError("the memory that share() lends cannot be seen by a process-isolated actor: send it a copy")
-        raise TypeError(f"a csp {kind} does not reach into a process-isolated actor")
+            raise _Unreachable("memory lent by share() cannot be seen by a process-isolated actor: send it a copy")
+        raise _Unreachable(f"{kind} does not reach into a process-isolated actor")
 
 
 class Waiting:
     """One request of the child that is under way."""
 
-    def __init__(
-        self, bridge: Bridge, number: int, wait: "_core.Wait", deadline: float, take: "Callable[[_core.Wait], object] | None", selects: bool
-    ) -> None:
+    def __init__(self, bridge: Bridge, number: int, wait: "_core.Wait", deadline: float, take: "Callable[[_core.Wait], object] | None", selects: bool) -> None:
         self.bridge, self.number, self.wait, self.deadline = bridge, number, wait, deadline
         self._take, self._selects = take, selects
         self.sent: int | None = None  # of a batch, what went before
@@ -421,8 +430,7 @@ class Waiting:
         except (Exception, Stopped) as error:
             bridge.fail(self.number, error)
         else:
-            if done is not bridge:
-                bridge.answer(self.number, done)
+            bridge.answer_or_fail(self.number, done)
 
     def time_out(self) -> None:
         if not self.wait.cancel():

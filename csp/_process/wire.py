@@ -32,7 +32,7 @@ _AT_ONCE = 64  # pieces in one system call, well below IOV_MAX
 # --- frames ---
 
 
-def frame(head: object, segments: "Segments") -> "list[Any]":
+def frame(head: "Any", segments: "Segments") -> "list[Any]":
     """The pieces of a frame, in order."""
     data = marshal.dumps(head)
     sizes = struct.pack(f"<{len(segments)}Q", *(memoryview(s).nbytes for s in segments))

@@ -190,7 +190,7 @@ def test_selects_that_offer_and_take_never_deadlock(placement: str, seed: int) -
     assert sum(sent.values()) > 50 and watch.waited > 5, f"{sum(sent.values())} exchanged: no stress"
 
 
-@pytest.mark.parametrize("isolation", ["interpreter", "thread"])
+@pytest.mark.parametrize("isolation", ["interpreter", "thread", "process"])
 def test_killed_actors_hand_back_what_was_on_loan(isolation: str, seed: int) -> None:
     """Actors that are killed in the middle of leases: every value is passed on at least once, more often only for a kill."""
     dice, jobs, done = random.Random(seed), csp.Channel(8), csp.Channel()
@@ -226,7 +226,7 @@ def test_killed_actors_hand_back_what_was_on_loan(isolation: str, seed: int) -> 
     assert jobs.statistics().discarded == 0
 
 
-@pytest.mark.parametrize("isolation", ["interpreter", "thread"])
+@pytest.mark.parametrize("isolation", ["interpreter", "thread", "process"])
 def test_quarantined_actors_hand_back_what_was_on_loan(isolation: str, seed: int) -> None:
     """Actors that are given up in the middle of leases, over and over: what each had on loan comes back, and nothing else."""
     dice, jobs, kept = random.Random(seed), csp.Channel(math.inf), csp.Channel(math.inf)

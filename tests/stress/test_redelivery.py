@@ -29,7 +29,7 @@ def drained(channel: Any) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize("isolation", ["interpreter", "thread"])
+@pytest.mark.parametrize("isolation", ["interpreter", "thread", "process"])
 def test_no_job_vanishes_while_lives_are_killed(isolation: str, seed: int) -> None:
     """Each is done at least once or is a dead letter, and is handed out at most max_deliveries times."""
     dice, log = random.Random(seed), csp.Channel(math.inf)

@@ -19,7 +19,7 @@ def enter(lock: sync.Lock, inside: sync.AtomicInt, met: sync.AtomicInt, entered:
             inside.add(-1)
 
 
-@pytest.mark.parametrize("isolation", ["interpreter", "thread"])
+@pytest.mark.parametrize("isolation", ["interpreter", "thread", "process"])
 def test_killed_holders(isolation: str) -> None:
     """Two never meet inside the lock, and it goes on to the next whoever is killed."""
     seed = random.randrange(2**32)

@@ -117,12 +117,6 @@ def test_thread_is_no_obstacle_to_fork_by_itself():
     ref.stop()
 
 
-def test_process_isolation_is_refused_for_now():
-    """A clear error, not a thread in disguise."""
-    with pytest.raises(NotImplementedError, match="process"):
-        csp.spawn(bodies.add, 1, isolation="process")
-
-
 def test_class_actor_serves_calls(spawn):
     """Calls are answered, by the actor, and a stop is a shutdown."""
     ref = spawn(bodies.Counter, 5)

@@ -453,7 +453,7 @@ def test_select_on_a_reply_of_the_dead_raises_actor_died():
         reply.result(10)
 
 
-@pytest.mark.parametrize("isolation", ["interpreter", "thread"])
+@pytest.mark.parametrize("isolation", ["interpreter", "thread", "process"])
 def test_caller_in_hand_of_the_killed_learns_the_reason(isolation):
     """ActorDied says that it was killed, and comes with the end: not before, when nobody knows the reason, nor much later."""
     gate = csp.Channel()

@@ -1,0 +1,273 @@
+"""The socket of an actor's process to its bridge: requests, their answers, and the values in both.
+
+A thread that waits for its answer reads the socket for all the others that wait: there is no thread of ours in the process.
+"""
+
+import atexit
+import os
+import socket
+import threading
+from collections import deque
+
+from csp._process import wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from csp._process.wire import Segments
+
+KINDS: "dict[str, Any]" = {}  # what the bridge calls a thing -> the class of its stand-in
+NOTHING = object()
+
+
+class Line:
+    """The socket to the bridge, for all threads of this process."""
+
+    def __init__(self, fd: int) -> None:
+        self.sock = socket.socket(fileno=fd)
+        self.sock.set_inheritable(False)
+        self.incoming, self.outgoing = wire.Incoming(self.sock), wire.Outgoing(self.sock)
+        self.writing = threading.Lock()
+        self.dropped: deque[int] = deque()  # stand-ins that are gone, to be told with the next frame
+        self.changed = threading.Condition(threading.Lock())
+        self.reading = False  # guarded by changed: a thread reads for all
+        self.answers: dict[int, Any] = {}  # guarded by changed: for those who wait; None: not yet
+        self.count = 0  # guarded by changed
+        self.pid = os.getpid()
+
+    def write(self, head: "tuple[Any, ...]", segments: "Segments") -> None:
+        if os.getpid() != self.pid:
+            from csp.errors import ForkedError
+
+            raise ForkedError("what an actor's process has of csp is not for the child of a fork")
+        with self.writing:
+            self._tell_dropped()
+            self.outgoing.add(wire.frame(head, segments))
+            self.outgoing.flush()
+        self.tell_dropped()
+
+    def tell_dropped(self) -> None:
+        """At once, unless a thread is writing, this one perhaps: then that one does it when it is done."""
+        while self.dropped and self.writing.acquire(blocking=False):
+            try:
+                self._tell_dropped()
+                self.outgoing.flush()
+            except OSError:
+                return
+            finally:
+                self.writing.release()
+
+    def _tell_dropped(self) -> None:
+        gone = []
+        while self.dropped:
+            gone.append(self.dropped.popleft())
+        if gone:
+            self.outgoing.add(wire.frame((0, "drop", gone), []))
+
+    def request(self, operation: str, *arguments: object, segments: "Segments | None" = None) -> "Any":
+        """What the bridge answers: (head, segments)."""
+        with self.changed:
+            self.count += 1
+            number = self.count
+            self.answers[number] = None
+        try:
+            self.write((number, operation, *arguments), segments or [])
+            return self._answer(number)
+        finally:
+            with self.changed:
+                del self.answers[number]
+
+    def _answer(self, number: int) -> "Any":
+        changed = self.changed
+        with changed:
+            while self.answers[number] is None:
+                if self.reading:
+                    changed.wait()
+                    continue
+                self.reading = True
+                changed.release()
+                try:
+                    found = self._read()
+                finally:
+                    changed.acquire()
+                    self.reading = False
+                    changed.notify_all()
+                if found[0][0] in self.answers:
+                    self.answers[found[0][0]] = found
+            return self.answers[number]
+
+    def _read(self) -> "tuple[Any, list[bytearray]]":
+        while (found := self.incoming.frame()) is None:
+            try:
+                more = self.incoming.read()
+            except OSError:
+                more = False
+            if not more:  # the other process is gone, or has given this actor up: so has everybody
+                os._exit(70)
+        return found
+
+
+_line: "Line"
+hello: "Any" = None
+
+
+def begin(fd: int) -> "list[str]":
+    """Take the descriptor; the sys.path of the program."""
+    global _line, hello
+    _line = Line(fd)
+    atexit.register(_line.sock.close)  # after all that the user's code registers
+    hello = _line._read()
+    path: list[str] = hello[0][0]
+    return path
+
+
+def tell(operation: str, *arguments: object, segments: "Segments | None" = None) -> None:
+    """A request that has no answer."""
+    _line.write((0, operation, *arguments), segments or [])
+
+
+# --- values and requests ---
+
+
+def pack(value: "Any", segments: "Segments") -> "tuple[Any, ...]":
+    from csp import _pickling
+    from csp.errors import CspError, NotShareable
+
+    if isinstance(value, Standing):
+        return describe(value)
+    try:
+        return wire.pack(value, segments, describe)
+    except (CspError, MemoryError):
+        raise
+    except Exception as error:
+        raise NotShareable(_pickling.explain(value, error)) from error
+
+
+def describe(thing: "Any") -> "tuple[Any, ...]":
+    return "o", thing._which
+
+
+def find(part: "tuple[Any, ...]") -> object:
+    return KINDS[part[2]](part[1], *part[3:])
+
+
+def unpack(packed: "tuple[Any, ...]", segments: "list[bytearray]") -> "Any":
+    kind = packed[0]
+    if kind == "v":
+        return packed[1]
+    if kind == "t":
+        return *packed[1], unpack(packed[2], segments)
+    if kind == "l":
+        return [unpack(each, segments) for each in packed[1]]
+    value = wire.unpack(packed, segments, find)
+    if kind == "o":
+        return value
+    try:
+        from csp._pickling import loads
+
+        return loads(*value)
+    except Exception as error:
+        from csp.errors import DecodeError
+
+        wrapped = DecodeError(f"the value arrived but could not be rebuilt here: {type(error).__name__}: {error}")
+        if b"csp._calls" in value[0]:  # a request: who asked is to hear of it
+            senders = [part for part in value[1] if type(part) is KINDS["SendChannel"]]
+            if len(senders) == 1:
+                wrapped._reply = senders[0]  # type: ignore[attr-defined]
+        raise wrapped from error
+
+
+def request(operation: str, *arguments: object, segments: "Segments | None" = None, channel: object = None) -> "Any":
+    head, received = _line.request(operation, *arguments, segments=segments)
+    if head[1]:
+        try:
+            return unpack(head[2], received)
+        except Exception as error:
+            if hasattr(error, "channel"):
+                error.channel = channel
+            raise
+    _, _, name, text, extra, cause = head
+    raise _error(name, text, extra, cause, received, channel)
+
+
+def _error(name: str, text: str, extra: "dict[str, Any]", cause: "Any", received: "list[bytearray]", channel: object) -> BaseException:
+    import builtins
+
+    from csp import errors
+
+    cls = getattr(errors, name, None) or getattr(builtins, name, None)
+    if not isinstance(cls, type) or not issubclass(cls, BaseException):
+        cls, text = RuntimeError, f"{name}: {text}"
+    error: BaseException = cls(text)
+    if isinstance(error, errors.CspError):
+        error.channel = channel
+        for key, value in extra.items():
+            setattr(error, key, value)
+        if isinstance(error, errors.EndOfChannel):
+            try:
+                error.cause = unpack(cause, received)
+            except errors.DecodeError:
+                pass
+    return error
+
+
+def core_call(name: str, /, *args: object, **kwargs: object) -> "Any":
+    segments: Segments = []
+    packed = [pack(arg, segments) for arg in args]
+    return request("core", name, packed, kwargs, segments=segments)
+
+
+def seconds_of(timeout: "Any") -> "float | None":
+    """As the bridge wants it, after the checks that the core makes."""
+    if timeout is None:
+        return None
+    if not isinstance(timeout, (int, float)):
+        if not hasattr(timeout, "__float__") and not hasattr(timeout, "__index__"):
+            raise TypeError(f"timeout must be a number of seconds or None, not {type(timeout).__name__}")
+    try:
+        seconds = float(timeout)
+    except OverflowError:
+        seconds = float("inf") if timeout > 0 else -1.0
+    if not seconds >= 0.0:
+        raise ValueError(f"timeout must not be negative or NaN, not {timeout!r}")
+    return None if seconds == float("inf") else seconds
+
+
+# --- stand-ins ---
+
+
+class Standing:
+    """What all stand-ins are: the bridge's number of the thing, and what tells two of the same thing that they are equal."""
+
+    __slots__ = ("__weakref__", "_same", "_which")
+    __module__ = "csp"
+
+    def __init__(self, which: int, same: int) -> None:
+        self._which, self._same = which, same
+
+    def __del__(self) -> None:
+        try:
+            _line.dropped.append(self._which)
+            _line.tell_dropped()
+        except Exception:  # at the end of the process all of them are dropped anyway
+            pass
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other._same == self._same
+
+    def __hash__(self) -> int:
+        return hash((type(self).__name__, self._same))
+
+    def __reduce__(self) -> "Any":
+        from csp.errors import NotShareable
+
+        raise NotShareable(f"a {type(self).__name__} crosses only inside a value sent through a channel, it cannot be pickled or copied")
+
+    def _get(self, name: str) -> "Any":
+        return request("get", self._which, name, channel=self)
+
+    def _do(self, name: str, /, *args: object, **kwargs: object) -> "Any":
+        segments: Segments = []
+        packed = [pack(arg, segments) for arg in args]
+        return request("call", self._which, name, packed, kwargs, segments=segments, channel=self)
