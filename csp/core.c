@@ -10,7 +10,7 @@
  *              actor actor_table             an actor's record, lives and ends; which actors there are
  *   crossing   encode decode buffer share shared_buffer move letter   Python objects <-> messages
  *   shell      errors py_wait                status -> exception; the one blocking wait
- *              py_channel py_lease py_select py_interp py_attach py_warm py_leak py_origin py_actor py_call
+ *              py_channel py_bounds py_lease py_select py_interp py_attach py_warm py_leak py_origin py_actor py_call
  *              py_exit
  *
  * Ground and engine never include Python.h: they are tested as a plain C program under sanitizers.  "The life of one

@@ -1,4 +1,4 @@
-"""What a channel must do, in a hundred lines: no threads, no locks, one operation after another.
+"""What a channel must do, in a few lines more than a hundred: no threads, no locks, one operation after another.
 
 The property tests drive this and the real thing in lockstep.  An operation answers a pair (outcome, value).  Where it could
 not complete it answers PENDING, and may then be put on the wait queues as a Party, whose outcome a later operation sets.
@@ -6,6 +6,7 @@ The handles are counted as csp counts them, and a value that holds a handle (`Fl
 or lost.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator
 
@@ -40,6 +41,7 @@ class Handle:
         for side in self.sides:
             self.channel.fire_all(side, CLOSED, through=self)
         self.uncount(self.sides)
+        self.channel.admit_all()
 
     def close(self) -> None:
         if not self.both:
@@ -61,10 +63,10 @@ class Flight:
 
 
 class Item:
-    """A value in a channel, and how often a lease has handed it out."""
+    """A value in a channel, the bytes it counts for, and how often a lease has handed it out."""
 
-    def __init__(self, value: object) -> None:
-        self.value, self.deliveries = value, 0
+    def __init__(self, value: object, bytes: int = 0) -> None:
+        self.value, self.bytes, self.deliveries = value, bytes, 0
 
 
 def lose(items: "deque[Item]") -> None:
@@ -86,11 +88,13 @@ class Party:
 
     def fire(self, index: int, outcome: str, item: Item | None = None) -> None:
         self.outcome = (index, outcome, item)
+        for channel in {case[0].channel for case in self.cases} - {self.cases[index][0].channel}:
+            channel.admit_all()  # it no longer waits there: those behind it may have room
 
 
 class Channel:
-    def __init__(self, capacity: float = 0, overflow: str = "block") -> None:
-        self.capacity, self.overflow, self.closed = capacity, overflow, False
+    def __init__(self, capacity: float = 0, overflow: str = "block", max_bytes: float = math.inf) -> None:
+        self.capacity, self.overflow, self.max_bytes, self.closed = capacity, overflow, max_bytes, False
         self.buffer: deque[Item] = deque()
         self.ends: list[Handle] = []
         self.waiting: dict[str, deque[tuple[Party, int]]] = {SEND: deque(), RECV: deque()}
@@ -116,14 +120,18 @@ class Channel:
             self.sent, self.received = self.sent + 1, self.received + 1
             party.fire(index, OK, item)
             return OK
-        if len(self.buffer) >= self.capacity:
+        if not self.has_room(item):
             if self.overflow == "block":
                 return PENDING
-            self.sent, self.dropped = self.sent + 1, self.dropped + 1
+            self.sent += 1
+            dropped = deque([item])
             if self.overflow == "drop_oldest":
+                dropped = deque([self.buffer.popleft()])
+                while self.buffer and self.buffered_bytes() + item.bytes > self.max_bytes:
+                    dropped.append(self.buffer.popleft())
                 self.buffer.append(item)
-                item = self.buffer.popleft()
-            lose(deque([item]))
+            self.dropped += len(dropped)
+            lose(dropped)
             return OK
         self.buffer.append(item)
         self.sent, self.peak = self.sent + 1, max(self.peak, len(self.buffer))
@@ -140,9 +148,31 @@ class Channel:
                 return (END if self.closed or not self.count(SEND) else PENDING), None
             item = taken
         self.received += 1
-        while len(self.buffer) < self.capacity and (admitted := self.admit()) is not None:
-            self.buffer.append(admitted)
+        self.admit_all()
         return OK, item
+
+    def buffered_bytes(self) -> int:
+        return sum(item.bytes for item in self.buffer)
+
+    def fits(self, item: Item) -> bool:
+        return len(self.buffer) < self.capacity and (not self.buffer or self.buffered_bytes() + item.bytes <= self.max_bytes)
+
+    def has_room(self, item: Item) -> bool:
+        return self.fits(item) and not any(self.parties(SEND))
+
+    def admit_all(self) -> None:
+        """Waiting senders get the room there is, in their order."""
+        for party, index in self.parties(SEND):
+            item = party.cases[index][2]
+            if party.outcome is not None or self.closed or not self.count(RECV):
+                continue
+            assert item is not None
+            if not self.fits(item):
+                break
+            self.sent += 1
+            self.buffer.append(item)
+            party.fire(index, OK)
+        self.peak = max(self.peak, len(self.buffer))
 
     def admit(self) -> Item | None:
         """The value of the sender that has waited longest."""

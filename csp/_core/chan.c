@@ -1,6 +1,7 @@
 /* The channel: birth, ends, send and receive, close, looking. */
 #include "chan.h"
 
+#include "bounds.h"
 #include "clock.h"
 #include "interp.h"
 #include "mem.h"
@@ -9,16 +10,6 @@
 #include "sync.h"
 
 /* --- birth and death --- */
-
-/* To be called after each change of the buffer: those who only wait or hand over then need not look at it, and so do not
- * take its line from another core. */
-static void buffer_changed(csp_chan *chan)
-{
-    if (chan->buffer.length > chan->counts.peak)
-        chan->counts.peak = chan->buffer.length;
-    chan->buffer_allows =
-        (uint8_t)((chan->buffer.length > 0 ? CSP_RECV : 0) | (chan->buffer.length < chan->capacity ? CSP_SEND : 0));
-}
 
 static uint32_t fork_generation(void)
 {
@@ -31,6 +22,7 @@ static csp_chan *chan_alloc(const char *name)
     if (chan == NULL)
         return NULL;
     memset(chan, 0, sizeof *chan);
+    chan->max_bytes = CSP_UNBOUNDED;
     if (name != NULL) {
         size_t size = strlen(name) + 1;
         if ((chan->name = csp_raw_alloc(size)) == NULL) {
@@ -50,7 +42,7 @@ static csp_chan *chan_alloc(const char *name)
 /* The immutable fields are set: from now on others may find it. */
 static void chan_publish(csp_chan *chan)
 {
-    buffer_changed(chan); /* the capacity is known only now */
+    csp_buffer_changed(chan); /* the capacity is known only now */
     csp_registry_add_chan(chan);
 }
 
@@ -62,6 +54,18 @@ csp_chan *csp_chan_new(size_t capacity, csp_overflow overflow, bool local, const
     chan->capacity = capacity;
     chan->overflow = overflow;
     chan->local = local;
+    chan_publish(chan);
+    return chan;
+}
+
+csp_chan *csp_chan_new_bounded(size_t capacity, size_t max_bytes, csp_overflow overflow, const char *name)
+{
+    csp_chan *chan = chan_alloc(name);
+    if (chan == NULL)
+        return NULL;
+    chan->capacity = capacity;
+    chan->max_bytes = max_bytes;
+    chan->overflow = overflow;
     chan_publish(chan);
     return chan;
 }
@@ -227,9 +231,8 @@ static void uncount_locked(csp_end *end, uint8_t sides, csp_msg *cause, csp_effe
         ask_to_look(&chan->receivers_waiting);
     if ((sides & CSP_RECV) && --chan->receivers == 0) {
         fire_all(&chan->senders_waiting, CSP_BROKEN, fx);
-        chan->counts.discarded += chan->buffer.length;
-        csp_effects_add_values(fx, csp_queue_detach(&chan->buffer)); /* no receiver can ever come again */
-        buffer_changed(chan);
+        csp_buffer_detach(chan, fx); /* no receiver can ever come again */
+        csp_buffer_changed(chan);
         if (chan->sync) /* but to the lock of a Condition */
             csp_sync_changed(chan);
     }
@@ -257,6 +260,7 @@ void csp_end_close_because(csp_end *end, csp_msg *cause, csp_effects *fx)
     if (end->held > 0)
         csp_sync_drop_holds(end, fx);
     uncount_locked(end, CSP_SEND | CSP_RECV, cause, fx);
+    csp_buffer_admit_behind(chan, fx);
     csp_region *region = chan->sync == CSP_MEMORY ? csp_region_settle_locked(chan) : NULL;
     csp_chan_unlock(chan);
     csp_region_free(region);
@@ -355,19 +359,18 @@ void csp_chan_discard(csp_chan *chan, csp_effects *fx)
     size_t n = 0, kept = 0;
     csp_chan_lock(chan);
     while (n < MOST_RETURNED && chan->buffer.length > 0) {
-        csp_queue_pop(&chan->buffer, &returned[n]);
+        csp_buffer_pop(chan, &returned[n]);
         if (returned[n].deliveries == 0) {
-            csp_queue_push_front(&chan->buffer, &returned[n]); /* into the place just left: it cannot fail */
+            csp_buffer_push_front(chan, &returned[n]); /* into the place just left: it cannot fail */
             break;
         }
         n++;
     }
-    chan->counts.discarded += chan->buffer.length;
-    csp_effects_add_values(fx, csp_queue_detach(&chan->buffer));
-    for (kept = n; kept > 0 && csp_queue_push_front(&chan->buffer, &returned[kept - 1]);)
+    csp_buffer_detach(chan, fx);
+    for (kept = n; kept > 0 && csp_buffer_push_front(chan, &returned[kept - 1]);)
         kept--;
     chan->counts.discarded += kept; /* out of memory */
-    buffer_changed(chan);
+    csp_buffer_changed(chan);
     csp_chan_unlock(chan);
     while (kept > 0)
         csp_msg_clear(&returned[--kept]);
@@ -378,14 +381,14 @@ bool csp_chan_take_returned(csp_chan *chan, uint32_t deliveries, csp_msg *to)
     csp_chan_lock(chan);
     bool found = chan->buffer.length > 0;
     if (found) {
-        csp_queue_pop(&chan->buffer, to);
+        csp_buffer_pop(chan, to);
         found = to->deliveries > 0 && to->deliveries >= deliveries;
         if (!found)
-            csp_queue_push_front(&chan->buffer, to); /* into the place just left: it cannot fail */
+            csp_buffer_push_front(chan, to); /* into the place just left: it cannot fail */
     }
     if (found)
         chan->counts.received++;
-    buffer_changed(chan);
+    csp_buffer_changed(chan);
     csp_chan_unlock(chan);
     return found;
 }
@@ -413,48 +416,24 @@ static csp_status send_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_ef
         csp_chan_fire(receiver, CSP_OK, fx);
         return CSP_OK;
     }
-    if (!(chan->buffer_allows & CSP_SEND)) {
+    /* Without a bound of bytes nobody waits while there is room, and so neither question is asked of memory that is another's. */
+    bool room = (chan->buffer_allows & CSP_SEND) &&
+                (!csp_bounds_bytes(chan) || (csp_buffer_fits(chan, msg) && csp_first_waiting(&chan->senders_waiting) == NULL));
+    if (!room && chan->overflow != CSP_DROP_OLDEST) {
         if (chan->overflow == CSP_BLOCK)
             return CSP_PENDING;
         chan->counts.sent++;
         chan->counts.dropped++;
-        if (chan->overflow == CSP_DROP_NEWEST) {
-            csp_effects_displace(fx, msg);
-            return CSP_OK;
-        }
-        csp_msg oldest;
-        csp_queue_pop(&chan->buffer, &oldest);
-        if (!csp_queue_push(&chan->buffer, msg)) { /* the place just left may lie in another segment */
-            csp_queue_push_front(&chan->buffer, &oldest); /* and is still there: this cannot fail */
-            chan->counts.sent--;
-            chan->counts.dropped--;
-            return CSP_NO_MEMORY;
-        }
-        csp_effects_displace(fx, &oldest);
+        csp_effects_displace(fx, msg);
         return CSP_OK;
     }
-    if (!csp_queue_push(&chan->buffer, msg))
+    if (!csp_buffer_push(chan, msg))
         return CSP_NO_MEMORY;
     chan->counts.sent++;
-    buffer_changed(chan);
+    if (!room)
+        csp_buffer_drop_oldest(chan, fx);
+    csp_buffer_changed(chan);
     return CSP_OK;
-}
-
-/* A value was taken: the place that became free is the oldest waiting sender's. */
-static void admit_senders_locked(csp_chan *chan, csp_effects *fx)
-{
-    while (chan->buffer.length < chan->capacity && chan->senders_waiting.head != NULL) {
-        csp_case *sender = csp_chan_claim_first(&chan->senders_waiting);
-        if (sender == NULL)
-            break;
-        if (!csp_queue_push(&chan->buffer, &sender->msg)) {
-            csp_chan_fire(sender, CSP_NO_MEMORY, fx);
-            continue;
-        }
-        chan->counts.sent++;
-        csp_chan_fire(sender, CSP_OK, fx);
-    }
-    buffer_changed(chan);
 }
 
 static csp_status timer_take_locked(csp_chan *chan, csp_time now, csp_msg *msg)
@@ -506,9 +485,9 @@ static csp_status recv_locked(csp_chan *chan, csp_end *end, csp_msg *msg, csp_ef
     if (chan->sync)
         return csp_sync_take(chan, end, msg);
     if (chan->buffer_allows & CSP_RECV) {
-        csp_queue_pop(&chan->buffer, msg);
+        csp_buffer_pop(chan, msg);
         chan->counts.received++;
-        admit_senders_locked(chan, fx);
+        csp_buffer_admit(chan, fx);
         return CSP_OK;
     }
     csp_case *sender = csp_chan_claim_first(&chan->senders_waiting); /* capacity 0 */
@@ -578,9 +557,13 @@ csp_status csp_chan_start(csp_case *c, csp_effects *fx)
 void csp_chan_withdraw(csp_case *c)
 {
     csp_chan *chan = c->chan;
+    csp_effects fx;
+    csp_effects_init(&fx);
     csp_chan_lock(chan);
     csp_waitq_remove(queue_of(c), c);
+    csp_buffer_admit_behind(chan, &fx);
     csp_chan_unlock(chan);
+    csp_effects_run(&fx);
 }
 
 csp_status csp_chan_try_send_many(csp_case *c, csp_msg *msgs, size_t n, size_t *p_done, csp_effects *fx)
@@ -652,11 +635,11 @@ void csp_chan_give_back(csp_chan *chan, csp_msg *msg, csp_effects *fx)
     }
     else {
         chan->counts.received--;
-        if (!csp_queue_push_front(&chan->buffer, msg)) {
+        if (!csp_buffer_push_front(chan, msg)) {
             csp_effects_displace(fx, msg); /* out of memory, and nobody to tell: counted, at least */
             chan->counts.discarded++;
         }
-        buffer_changed(chan);
+        csp_buffer_changed(chan);
     }
     csp_chan_unlock(chan);
 }
@@ -686,6 +669,7 @@ void csp_chan_inspect(csp_chan *chan, csp_chan_info *p_info)
     csp_chan_lock(chan);
     p_info->counts = chan->counts;
     p_info->buffered = chan->buffer.length;
+    p_info->buffered_bytes = chan->buffered_bytes;
     p_info->waiting_senders = count_waiting(&chan->senders_waiting);
     p_info->waiting_receivers = count_waiting(&chan->receivers_waiting);
     p_info->senders = chan->senders;

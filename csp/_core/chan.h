@@ -3,12 +3,12 @@
  * Invariants, while the lock is free:
  *   - a receiver waits only if the buffer is empty and no sender waits (but for the cases of one select, which
  *     never pairs with itself, and cases already claimed);
- *   - a sender waits only if buffered >= capacity;
+ *   - a sender waits only if the value of the oldest waiting one does not fit: buffered >= capacity, or too many bytes (bounds.h);
  *   - closed, or without senders: no receiver waits.  closed, or without receivers: no sender waits;
- *   - buffered <= capacity, but for values that a lease gave back to the head;
- *   - `hint` tells which direction would not block.
+ *   - buffered <= capacity, and buffered bytes <= max_bytes or buffered = 1, but for values that a lease gave back to the head;
+ *   - `hint` tells which direction would not block; with a bound of bytes, for some value.
  *
- * A value sent while a receiver waits is that receiver's, before it runs; a place in the buffer that becomes free
+ * A value sent while a receiver waits is that receiver's, before it runs; room in the buffer that becomes free
  * is the oldest waiting sender's.  So both queues are first come, first served.
  *
  * This room does not know select, the codec or Python.  Functions ending in _locked want chan->lock.
@@ -56,6 +56,8 @@ typedef struct csp_chan {
     csp_chan_counts counts;   /* guarded by lock */
     /* cold, or only read */
     size_t capacity;          /* immutable */
+    size_t max_bytes;         /* immutable: CSP_UNBOUNDED if the bytes are not bounded, and not counted */
+    size_t buffered_bytes;    /* guarded by lock: of the values in the buffer, if max_bytes bounds them */
     csp_spin spin, look;      /* advice for waits on this channel, and for looking again before a wait is queued */
     uint64_t id;              /* immutable: process-wide, ascending; the lock order among channels */
     char *name;               /* immutable, RAW, UTF-8 or NULL */
@@ -102,6 +104,8 @@ extern _Atomic uint32_t csp_fork_generation; /* + 1 in the child of each fork */
 
 /* A channel with no ends yet and refs = 1.  `name` is copied.  NULL without memory. */
 csp_chan *csp_chan_new(size_t capacity, csp_overflow overflow, bool local, const char *name);
+/* The same, of values that cross, with a bound of bytes too: capacity > 0, 0 < max_bytes < CSP_UNBOUNDED. */
+csp_chan *csp_chan_new_bounded(size_t capacity, size_t max_bytes, csp_overflow overflow, const char *name);
 /* For the answer to one request.  When the request comes back from a lease its channel is closed: who asked hears at once. */
 csp_chan *csp_reply_new(void);
 /* A timer: `due` absolute, `period` > 0 for CSP_TICK. */
@@ -148,7 +152,7 @@ csp_status csp_chan_try_locked(csp_case *c, csp_effects *fx);
 /* Complete it, or put it on the wait queue (CSP_PENDING). */
 csp_status csp_chan_start(csp_case *c, csp_effects *fx);
 
-/* Take the case off its queue again, if it is still there. */
+/* Take the case off its queue again, if it is still there.  Those who waited behind it may have room now: it wakes them. */
 void csp_chan_withdraw(csp_case *c);
 
 /* Batches under one lock.  Send moves from msgs[0 .. n), receive fills them; *p_done counts.  The status is that of
@@ -205,7 +209,7 @@ void csp_chan_fire(csp_case *c, csp_status status, csp_effects *fx);
 /* --- looking --- */
 typedef struct {
     csp_chan_counts counts;
-    size_t buffered;
+    size_t buffered, buffered_bytes;
     uint32_t waiting_senders, waiting_receivers, senders, receivers;
     bool closed;
 } csp_chan_info;

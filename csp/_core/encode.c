@@ -478,6 +478,17 @@ static outcome write_value(encoder *e, PyObject *value)
 
 /* --- messages --- */
 
+/* What is no content of the encoding: its first tag and size; of a view alone, all that tells its shape. */
+static size_t head_of(const unsigned char *data, size_t length)
+{
+    csp_tag tag = (csp_tag)(data[0] & ~(unsigned)TAG_SHARED);
+    if (tag == TAG_VIEW)
+        return length;
+    if ((tag >= TAG_ASCII && tag <= TAG_DICT) || tag == TAG_PICKLE)
+        return data[1] < 254 ? CSP_MSG_HEAD : data[1] == 254 ? 1 + 5 : 1 + 9;
+    return 0;
+}
+
 /* Move what was written into the message. */
 static outcome finish(encoder *e, csp_msg *msg)
 {
@@ -490,6 +501,7 @@ static outcome finish(encoder *e, csp_msg *msg)
     if (e->blob == NULL && !csp_encoder_to_blob(e, 0))
         return no_memory();
     e->blob->length = e->length;
+    csp_blob_weigh(e->blob, head_of(e->data, e->length));
     msg->kind = CSP_MSG_BLOB;
     msg->as.blob = e->blob;
     e->blob = NULL;

@@ -306,6 +306,7 @@ csp_blob *csp_blob_new(size_t capacity)
     if (blob == NULL)
         return NULL;
     blob->length = 0;
+    blob->bytes = 1;
     blob->capacity = bytes - offsetof(csp_blob, data);
     blob->parts = NULL;
     blob->nparts = blob->parts_room = 0;
@@ -345,6 +346,19 @@ bool csp_blob_add_part(csp_blob *blob, const csp_part_ops *ops, void *self, size
     *p_index = blob->nparts;
     blob->parts[blob->nparts++] = (csp_part){ops, self, extra};
     return true;
+}
+
+void csp_blob_weigh(csp_blob *blob, size_t head)
+{
+    size_t bytes = blob->length > head ? blob->length - head : 0;
+    for (uint32_t i = 0; i < blob->nparts; i++) {
+        const csp_part *part = &blob->parts[i];
+        if (part->ops == &csp_block_part)
+            bytes += ((const csp_block *)part->self)->size;
+        else if (part->ops == &csp_msg_part)
+            bytes += csp_msg_bytes(part->self);
+    }
+    blob->bytes = bytes > 0 ? bytes : 1;
 }
 
 static void release_parts(csp_blob *blob)
@@ -459,6 +473,7 @@ static csp_blob *blob_clone(const csp_blob *blob)
         return NULL;
     memcpy(copy->data, blob->data, blob->length);
     copy->length = blob->length;
+    copy->bytes = blob->bytes;
     for (uint32_t i = 0; i < blob->nparts; i++) {
         const csp_part *part = &blob->parts[i];
         uint32_t index;

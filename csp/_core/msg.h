@@ -46,7 +46,10 @@ typedef struct csp_blob {
     size_t capacity;  /* bytes at `data` */
     csp_part *parts;  /* RAW array or NULL; owner of the blob only */
     uint32_t nparts, parts_room;
-    struct csp_blob *next_free; /* the freeing thread only: those whose parts it has yet to release */
+    union {
+        size_t bytes;               /* while it is in use: what it counts for, once csp_blob_weigh has said so */
+        struct csp_blob *next_free; /* the freeing thread only: those that it has yet to free */
+    };
     uint32_t pool_class;        /* immutable: where its memory goes back to */
     _Alignas(16) unsigned char data[];
 } csp_blob;
@@ -88,6 +91,21 @@ static inline void csp_msg_clear(csp_msg *msg)
 /* The same, for one that was not sent and never will be: things that were moved into it are their sender's again. */
 void csp_msg_unsend(csp_msg *msg);
 
+/* An encoding begins with a tag and, if it is that short, one byte of size: they are no content. */
+#define CSP_MSG_HEAD 2
+
+/* What the message counts for in a channel bounded by bytes: its content, at least 1. */
+static inline size_t csp_msg_bytes(const csp_msg *msg)
+{
+    switch (msg->kind) {
+    case CSP_MSG_INT:
+    case CSP_MSG_FLOAT: return sizeof(int64_t);
+    case CSP_MSG_SHORT: return msg->length > CSP_MSG_HEAD ? msg->length - CSP_MSG_HEAD : 1;
+    case CSP_MSG_BLOB: return msg->as.blob->bytes;
+    default: return 1;
+    }
+}
+
 /* A second message that says the same.  Not for CSP_MSG_OBJECT.  false: no memory, `to` is empty then. */
 bool csp_msg_clone(csp_msg *to, const csp_msg *from);
 
@@ -101,6 +119,9 @@ csp_blob *csp_blob_new(size_t capacity);
 csp_blob *csp_blob_grow(csp_blob *blob, size_t capacity);
 /* Add a part, taking over the caller's reference on success.  Its index goes to *p_index.  false: no memory. */
 bool csp_blob_add_part(csp_blob *blob, const csp_part_ops *ops, void *self, size_t extra, uint32_t *p_index);
+/* The encoding is complete: it counts for its bytes but the first `head`, its blocks of memory, and the messages in it; other
+ * parts stand for memory that is there anyway. */
+void csp_blob_weigh(csp_blob *blob, size_t head);
 /* Release the parts and return the memory to the pool; the second one before they were sent. */
 void csp_blob_free(csp_blob *blob);
 void csp_blob_unsend(csp_blob *blob);

@@ -8,6 +8,7 @@
 #include <structmember.h>
 
 #include "codec.h"
+#include "py_bounds.h"
 #include "py_batch.h"
 
 #define ENSURE_NOT_FORKED(self)                                                                     \
@@ -93,87 +94,10 @@ static void handle_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-/* capacity: an int >= 0, or infinity.  -1 with an exception set. */
-static int parse_capacity(PyObject *value, size_t *p_capacity)
-{
-    *p_capacity = 0;
-    if (value == NULL)
-        return 0;
-    if (PyFloat_Check(value)) {
-        double number = PyFloat_AS_DOUBLE(value);
-        if (number == Py_HUGE_VAL) {
-            *p_capacity = CSP_UNBOUNDED;
-            return 0;
-        }
-        if (!(number >= 0.0))
-            PyErr_Format(PyExc_ValueError, "capacity must be an int >= 0 or math.inf, not %R", value);
-        else
-            PyErr_Format(PyExc_TypeError, "capacity must be an int or math.inf, not %R", value);
-        return -1;
-    }
-    if (PyBool_Check(value) || !PyIndex_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "capacity must be an int or math.inf, not %.100s", Py_TYPE(value)->tp_name);
-        return -1;
-    }
-    Py_ssize_t capacity = PyNumber_AsSsize_t(value, PyExc_OverflowError);
-    if (capacity == -1 && PyErr_Occurred()) {
-        if (PyErr_ExceptionMatches(PyExc_OverflowError))
-            PyErr_Format(PyExc_ValueError, "capacity is out of range (use math.inf for an unbounded channel)");
-        return -1;
-    }
-    if (capacity < 0) {
-        PyErr_Format(PyExc_ValueError, "capacity must not be negative, not %zd", capacity);
-        return -1;
-    }
-    *p_capacity = (size_t)capacity;
-    return 0;
-}
-
-static int parse_overflow(const char *word, size_t capacity, csp_overflow *p_overflow)
-{
-    if (strcmp(word, "block") == 0) {
-        *p_overflow = CSP_BLOCK;
-        return 0;
-    }
-    if (strcmp(word, "drop_oldest") == 0)
-        *p_overflow = CSP_DROP_OLDEST;
-    else if (strcmp(word, "drop_newest") == 0)
-        *p_overflow = CSP_DROP_NEWEST;
-    else {
-        PyErr_Format(PyExc_ValueError, "overflow must be 'block', 'drop_oldest' or 'drop_newest', not '%.100s'", word);
-        return -1;
-    }
-    if (capacity == 0 || capacity == CSP_UNBOUNDED) {
-        PyErr_Format(PyExc_ValueError, "overflow='%s' needs a capacity of at least 1 and below infinity", word);
-        return -1;
-    }
-    return 0;
-}
-
-/* A channel from Channel's arguments, with no ends yet; NULL with an exception set. */
-static csp_chan *chan_from_args(PyObject *args, PyObject *kwargs, const char *format)
-{
-    static char *names[] = {"capacity", "name", "overflow", "local", NULL};
-    PyObject *capacity_arg = NULL;
-    const char *name = NULL, *overflow_word = "block";
-    int local = 0;
-    size_t capacity;
-    csp_overflow overflow;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, names, &capacity_arg, &name, &overflow_word, &local))
-        return NULL;
-    if (parse_capacity(capacity_arg, &capacity) < 0 || parse_overflow(overflow_word, capacity, &overflow) < 0)
-        return NULL;
-    csp_chan *chan = csp_chan_new(capacity, overflow, local != 0, name);
-    if (chan == NULL)
-        PyErr_NoMemory();
-    csp_note_origin(chan);
-    return chan;
-}
-
 static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     csp_state *state = csp_state_of_type(type);
-    csp_chan *chan = chan_from_args(args, kwargs, "|O$zsp:Channel");
+    csp_chan *chan = csp_chan_from_args(args, kwargs, "|O$zspO:Channel");
     if (chan == NULL)
         return NULL;
     PyObject *self = handle_to(state, chan, CSP_SEND | CSP_RECV);
@@ -184,7 +108,7 @@ static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 static PyObject *channel_pair(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     csp_state *state = csp_state_of_module(module);
-    csp_chan *chan = chan_from_args(args, kwargs, "|O$zsp:channel");
+    csp_chan *chan = csp_chan_from_args(args, kwargs, "|O$zspO:channel");
     if (chan == NULL)
         return NULL;
     PyObject *sender = handle_to(state, chan, CSP_SEND);
@@ -416,6 +340,11 @@ static PyObject *get_capacity(PyObject *object, void *unused)
     return capacity == CSP_UNBOUNDED ? PyFloat_FromDouble(Py_HUGE_VAL) : PyLong_FromSize_t(capacity);
 }
 
+static PyObject *get_max_bytes(PyObject *object, void *unused)
+{
+    return csp_max_bytes_object(handle_of(object)->end->chan->max_bytes);
+}
+
 static PyObject *get_name(PyObject *object, void *unused)
 {
     const char *name = handle_of(object)->end->chan->name;
@@ -468,6 +397,11 @@ static PyObject *handle_statistics(PyObject *object, PyObject *unused)
         else
             PyStructSequence_SetItem(record, i, number);
     }
+    PyObject *bytes = record == NULL ? NULL : csp_max_bytes_object(self->end->chan->max_bytes == CSP_UNBOUNDED ? CSP_UNBOUNDED : info.buffered_bytes);
+    if (bytes == NULL)
+        Py_CLEAR(record);
+    else
+        PyStructSequence_SetItem(record, (Py_ssize_t)(sizeof figures / sizeof *figures), bytes);
     return record;
 }
 
@@ -561,7 +495,8 @@ DOC(clone, "clone($self, /)\n--\n\nAnother counted handle to the same end.  Clos
 DOC(statistics,
     "statistics($self, /)\n--\n\n"
     "The channel's figures now, as an immutable record: sent, received, dropped, discarded, buffered, peak,\n"
-    "waiting_senders, waiting_receivers, senders, receivers.  Open handles are counted over all interpreters.");
+    "waiting_senders, waiting_receivers, senders, receivers; by name only, buffered_bytes, None without max_bytes.\n"
+    "Open handles are counted over all interpreters.");
 DOC(enter, "__enter__($self, /)\n--\n\nThe handle itself, which is closed on leaving the block.");
 DOC(exit, "__exit__($self, /, *exc)\n--\n\nClose the handle.");
 DOC(reduce, "__reduce__($self, /)\n--\n\nRefuse: a handle crosses only inside a value sent through a channel.");
@@ -590,6 +525,7 @@ DOC(reduce, "__reduce__($self, /)\n--\n\nRefuse: a handle crosses only inside a 
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, PyDoc_STR("Channel[int]: for annotations.")}
 #define COMMON_GETTERS                                                                              \
     {"capacity", get_capacity, NULL, PyDoc_STR("Values the buffer holds: 0 for a rendezvous, math.inf if unbounded.")},   \
+    {"max_bytes", get_max_bytes, NULL, PyDoc_STR("Bytes of values that the buffer holds at most; None if only their number is bounded.")}, \
     {"name", get_name, NULL, PyDoc_STR("The name given to the channel, or None.")},                 \
     {"id", get_id, NULL, PyDoc_STR("The channel's number, unique in the process.")},                \
     {"closed", get_closed, NULL, PyDoc_STR("True if this handle was closed, or the whole channel was.")}
@@ -609,12 +545,14 @@ static PyMemberDef handle_members[] = {
 };
 
 PyDoc_STRVAR(channel_doc,
-             "Channel(capacity=0, *, name=None, overflow='block', local=False)\n--\n\n"
+             "Channel(capacity=0, *, name=None, overflow='block', local=False, max_bytes=None)\n--\n\n"
              "A channel of values between any threads of any interpreters of this process, and a handle to both its ends.\n\n"
              "capacity 0 is a rendezvous: a send returns once a receiver has the value.  n > 0 is a bounded FIFO buffer,\n"
              "math.inf an unbounded one.  overflow 'drop_oldest' and 'drop_newest' (1 <= capacity < inf) never block a\n"
              "sender and count what they drop.  Values are copied: what the receiver gets never aliases what the\n"
              "sender kept.  With local=True values pass by reference and the channel cannot leave its interpreter.\n\n"
+             "max_bytes bounds the buffer by the bytes of its values too; then capacity is infinite unless it is given.  A\n"
+             "value larger than that goes into an empty buffer only.  Shared memory counts as nothing.\n\n"
              "A Channel counts as a sender and as a receiver.  Pass `ch.sender` and `ch.receiver` on, so that the end of\n"
              "a side can be noticed.\n\n"
              "    ch = Channel(16)\n"
@@ -659,6 +597,7 @@ static PyStructSequence_Field statistics_fields[] = {
     {"waiting_receivers", "receivers waiting now"},
     {"senders", "open sending handles, over all interpreters"},
     {"receivers", "open receiving handles, over all interpreters"},
+    {"buffered_bytes", "bytes of the values in the buffer now; None without max_bytes"}, /* by name only: the tuple has ten items */
     {NULL},
 };
 static PyStructSequence_Desc statistics_desc = {"csp.ChannelStatistics", "The figures of a channel at one moment.",
@@ -684,7 +623,7 @@ int csp_add_channel_types(PyObject *module, csp_state *state)
 }
 
 PyDoc_STRVAR(channel_pair_doc,
-             "channel(capacity=0, *, name=None, overflow='block', local=False)\n--\n\n"
+             "channel(capacity=0, *, name=None, overflow='block', local=False, max_bytes=None)\n--\n\n"
              "Make a channel and return its two one-way handles, (SendChannel, RecvChannel).  See Channel for the options.");
 
 PyMethodDef csp_channel_functions[] = {

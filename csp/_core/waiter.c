@@ -220,6 +220,11 @@ void csp_effects_run_slow(csp_effects *fx)
         waiter = next;
     }
     csp_msg_clear(&fx->one);
+    while (fx->more != NULL) {
+        csp_blob *blob = fx->more;
+        fx->more = blob->next_free;
+        csp_blob_free(blob);
+    }
     csp_segments_free(fx->values);
     csp_effects_init(fx);
 }

@@ -133,7 +133,8 @@ void csp_waitq_remove(csp_waitq *queue, csp_case *c); /* O(1); fine if it is not
 typedef struct {
     csp_waiter *wake;           /* finished by csp_effects_wake, in the order they were claimed */
     csp_waiter **wake_tail;
-    csp_msg one;                /* a single displaced value; there is room for no second: csp_effects_displace */
+    csp_msg one;                /* the first displaced value */
+    csp_blob *more;             /* further ones, linked by next_free */
     struct csp_segment *values; /* whole buffers, linked by next */
 } csp_effects;
 
@@ -142,6 +143,7 @@ static inline void csp_effects_init(csp_effects *fx)
     fx->wake = NULL;
     fx->wake_tail = &fx->wake;
     fx->one.kind = CSP_MSG_EMPTY;
+    fx->more = NULL;
     fx->values = NULL;
 }
 
@@ -152,12 +154,18 @@ static inline void csp_effects_add_wake(csp_effects *fx, csp_waiter *waiter)
     fx->wake_tail = &waiter->next_wake;
 }
 
-/* A value to free later (moved).  At most one between two runs. */
+/* A value to free later (moved).  Of a local channel at most one between two runs. */
 static inline void csp_effects_displace(csp_effects *fx, csp_msg *msg)
 {
-    if (fx->one.kind != CSP_MSG_EMPTY)
-        csp_fatal("effects: a second value displaced before the first was freed");
-    csp_msg_move(&fx->one, msg);
+    if (fx->one.kind == CSP_MSG_EMPTY)
+        csp_msg_move(&fx->one, msg);
+    else if (msg->kind == CSP_MSG_OBJECT)
+        csp_fatal("effects: a second object displaced before the first was freed");
+    else if (msg->kind == CSP_MSG_BLOB) {
+        msg->as.blob->next_free = fx->more;
+        fx->more = msg->as.blob;
+    }
+    msg->kind = CSP_MSG_EMPTY;
 }
 
 /* A whole buffer to free later, besides those that are there. */

@@ -47,6 +47,16 @@ class Parked(threading.Thread):
         self.operation = None
 
 
+OVERFLOWS = ["block", "drop_oldest", "drop_newest"]
+
+
+def weighed(value: object) -> int:
+    """The bytes that a value counts for."""
+    scale: csp.Channel[object] = csp.Channel(1, max_bytes=1 << 40)
+    scale.send(value)
+    return scale.statistics().buffered_bytes or 0
+
+
 class Lockstep(RuleBasedStateMachine):
     parked_waits = 0  # over all examples: proof that the queues were used
     fair_select = False  # let select choose among several ready cases: then a run cannot be repeated exactly
@@ -54,22 +64,24 @@ class Lockstep(RuleBasedStateMachine):
     @initialize(
         shapes=st.lists(
             st.one_of(
-                st.tuples(st.sampled_from([0, 1, 2, 3, math.inf]), st.just("block")),
-                st.tuples(st.sampled_from([1, 2]), st.sampled_from(["drop_oldest", "drop_newest"])),
+                st.tuples(st.sampled_from([0, 1, 2, 3, math.inf]), st.just("block"), st.none()),
+                st.tuples(st.sampled_from([1, 2]), st.sampled_from(["drop_oldest", "drop_newest"]), st.none()),
+                st.tuples(st.sampled_from([2, math.inf]), st.sampled_from(OVERFLOWS), st.sampled_from([10, 20, 500])),
             ),
             min_size=1,
             max_size=3,
         )
     )
-    def make_channels(self, shapes: list[tuple[float, str]]) -> None:
+    def make_channels(self, shapes: list[tuple[float, str, int | None]]) -> None:
         self.baseline = census()
         self.channels: list[tuple[Real, model.Channel]] = []  # a handle that only looks, and the model
         self.handles: list[tuple[Real, Handle]] = []
         self.parked: list[Parked] = []
         self.leases: list[tuple[Any, Item, Handle]] = []
         self.number = 0
-        for capacity, overflow in shapes:
-            real, double = csp.Channel(capacity, overflow=overflow), model.Channel(capacity, overflow)
+        for capacity, overflow, max_bytes in shapes:
+            real: Real = csp.Channel(capacity, overflow=overflow, max_bytes=max_bytes)  # type: ignore[call-overload]
+            double = model.Channel(capacity, overflow, max_bytes or math.inf)
             self.channels.append((real, double))
             self.handles.append((real, Handle(double, frozenset({SEND, RECV}))))
 
@@ -96,9 +108,10 @@ class Lockstep(RuleBasedStateMachine):
             able = [h for h in self.handles if self.rank(h[1].channel) < rank and not h[1].closed]
             if able:
                 real, handle = able[self.below(data, len(able))]
-                return (self.number, real), Item(Flight(Handle(handle.channel, handle.sides), handle))
+                bytes = weighed((self.number, real))
+                return (self.number, real), Item(Flight(Handle(handle.channel, handle.sides), handle), bytes)
         value: object = self.number if kind != "long" else {self.number: "x" * 300, "n": [self.number]}
-        return value, Item(value)
+        return value, Item(value, weighed(value))
 
     def rank(self, channel: model.Channel) -> int:
         return next(i for i, (_, double) in enumerate(self.channels) if double is channel)
@@ -146,6 +159,7 @@ class Lockstep(RuleBasedStateMachine):
         for real, double in self.channels:
             assert tuple(real.statistics()) == double.statistics()
             assert len(real) == len(double.buffer)
+            assert real.statistics().buffered_bytes == (None if real.max_bytes is None else double.buffered_bytes())
             assert real.closed == (double.closed or self.handle_of(real).closed)
 
     def handle_of(self, real: Real) -> Handle:
@@ -297,7 +311,7 @@ class Lockstep(RuleBasedStateMachine):
         if side == SEND:
             return bool(
                 handle.closed or channel.closed or not channel.count(RECV) or channel.overflow != "block"
-                or list(channel.parties(RECV)) or len(channel.buffer) < channel.capacity
+                or list(channel.parties(RECV)) or channel.has_room(case[4])  # type: ignore[arg-type]
             )  # fmt: skip
         return bool(
             (handle.closed and not handle.both) or channel.buffer or list(channel.parties(SEND))
@@ -441,8 +455,10 @@ def test_walks_agree_with_the_model_whatever_select_chooses(walk: int, seed: int
     # On a busy machine a second may not be enough for many waits: then it goes on until there were some.
     while time.monotonic() < deadline or FairLockstep.parked_waits <= waits + 20:
         machine = FairLockstep()
-        overflows = [(dice.choice([0, 1, 2, 3, math.inf]), "block") for _ in range(3)] + [(2, "drop_oldest"), (1, "drop_newest")]
-        machine.make_channels(dice.sample(overflows, 3))
+        shapes = [(dice.choice([0, 1, 2, 3, math.inf]), "block", None) for _ in range(3)]
+        shapes += [(2, "drop_oldest", None), (1, "drop_newest", None), (dice.choice([2, math.inf]), dice.choice(OVERFLOWS), 20)]
+        shapes += [(math.inf, "block", 10), (math.inf, "block", 500)]
+        machine.make_channels(dice.sample(shapes, 3))
         for _ in range(100):
             step = dice.choices(STEPS, WEIGHTS)[0]
             if (step != "end_lease" or machine.leases) and (step != "wait" or len(machine.parked) < 5):

@@ -24,6 +24,9 @@ def channels() -> None:
     with Channel[str](math.inf) as words:
         words.close(cause="enough")
     assert_type(numbers.statistics().peak, int)
+    blocks: Channel[bytes] = Channel(max_bytes=64 << 20, overflow="drop_oldest")
+    assert_type(blocks.max_bytes, int | None)
+    assert_type(blocks.statistics().buffered_bytes, int | None)
 
 
 def variance(ints: RecvChannel[int], objects: SendChannel[object]) -> tuple[RecvChannel[object], SendChannel[int]]:
@@ -43,7 +46,7 @@ def choices(a: Channel[int], b: RecvChannel[str], out: SendChannel[bytes]) -> No
 
 
 def pair() -> tuple[SendChannel[Any], RecvChannel[Any]]:
-    return csp.channel(capacity=2, name="pair")
+    return csp.channel(capacity=2, name="pair", max_bytes=math.inf)
 
 
 def errors(channel: Channel[int]) -> None:

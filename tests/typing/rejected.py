@@ -10,6 +10,7 @@ def mistakes(numbers: Channel[int], inp: RecvChannel[int], out: SendChannel[int]
     numbers.recv(timeout="1")  # expect: arg-type
     Channel(1, overflow="drop")  # expect: arg-type
     Channel(1, "name")  # expect: call-arg
+    Channel(max_bytes="1 MiB")  # expect: arg-type
     inp.send(1)  # expect: attr-defined
     out.recv()  # expect: attr-defined
     word: str = inp.recv()  # expect: assignment
