@@ -6,6 +6,21 @@
 #include "share.h"
 #include "shared_buffer.h"
 
+static _Thread_local csp_move_scope scope; /* process-wide in kind, one a thread: the select whose cases it encodes */
+static _Thread_local uint64_t selects;     /* likewise: how many there were */
+static _Atomic uint64_t threads;           /* process-wide; relaxed: only uniqueness counts */
+
+csp_move_scope csp_move_scope_begin(void)
+{
+    csp_move_scope outer = scope; /* encoding may run any Python */
+    if (scope.thread == 0)
+        scope.thread = 1 + atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed); /* see there */
+    scope.select = ++selects;
+    return outer;
+}
+
+void csp_move_scope_end(csp_move_scope outer) { scope.select = outer.select; }
+
 /* --- parcels --- */
 
 csp_parcel *csp_parcel_new(const csp_part_ops *ops, void *content)
@@ -18,7 +33,9 @@ csp_parcel *csp_parcel_new(const csp_part_ops *ops, void *content)
     }
     atomic_init(&parcel->refs, 2);
     atomic_init(&parcel->messages, 1);
+    atomic_init(&parcel->unsent, 1);
     atomic_init(&parcel->back, false);
+    parcel->scope = scope;
     parcel->ops = ops;
     atomic_init(&parcel->content, content);
     return parcel;
@@ -67,7 +84,21 @@ static void *part_clone(void *self)
     return self;
 }
 
-static void part_unsend(void *self) { atomic_store_explicit(&((csp_parcel *)self)->back, true, memory_order_release); }
+static void part_unsend(void *self)
+{
+    csp_parcel *parcel = self;
+    if (atomic_fetch_sub_explicit(&parcel->unsent, 1, memory_order_acq_rel) == 1) /* in order: see the field */
+        atomic_store_explicit(&parcel->back, true, memory_order_release);
+}
+
+csp_parcel *csp_parcel_again(csp_parcel *parcel)
+{
+    if (parcel == NULL || scope.select == 0 || parcel->scope.thread != scope.thread || parcel->scope.select != scope.select ||
+        csp_parcel_is_back(parcel))
+        return NULL;
+    atomic_fetch_add_explicit(&parcel->unsent, 1, memory_order_relaxed); /* none is sent before this thread has encoded all */
+    return part_clone(parcel);
+}
 
 const csp_part_ops csp_parcel_part = {"moved", part_release, part_clone, part_unsend};
 

@@ -3,6 +3,7 @@
 
 #include "codec.h"
 #include "mem.h"
+#include "move.h"
 
 #define ON_STACK CSP_CASES_ON_STACK
 
@@ -161,14 +162,15 @@ uint32_t csp_select_seed(csp_state *state)
 /* Send values are encoded on entry, all of them, chosen or not (as Go evaluates them). */
 int csp_cases_encode(csp_state *state, csp_cases *cs)
 {
-    for (uint32_t i = 0; i < cs->sel.ncases; i++) {
+    csp_move_scope outer = csp_move_scope_begin(); /* they may all move the same thing: at most one is sent */
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < cs->sel.ncases; i++) {
         csp_case *c = &cs->sel.cases[i];
-        if (cs->values[i] != NULL && csp_encode(state, c->chan, cs->values[i], &c->msg) < 0) {
+        if (cs->values[i] != NULL && (rc = csp_encode(state, c->chan, cs->values[i], &c->msg)) < 0)
             csp_annotate(state, cs->objects[i], (Py_ssize_t)i);
-            return -1;
-        }
     }
-    return 0;
+    csp_move_scope_end(outer);
+    return rc;
 }
 
 void csp_cases_clear(csp_cases *cs)

@@ -215,6 +215,11 @@ csp_shared *csp_shared_of_view(PyObject *op, bool *p_readonly)
 csp_parcel *csp_shared_view_move(PyObject *op, bool *p_readonly)
 {
     view_object *self = (view_object *)op;
+    csp_parcel *parcel = csp_parcel_again(self->parcel);
+    if (parcel != NULL) {
+        *p_readonly = self->readonly;
+        return parcel;
+    }
     csp_shared *shared = csp_shared_of_view(op, p_readonly);
     if (shared == NULL)
         return NULL;
@@ -224,7 +229,7 @@ csp_parcel *csp_shared_view_move(PyObject *op, bool *p_readonly)
         away_decref(shared);
         return NULL;
     }
-    csp_parcel *parcel = csp_parcel_new(&csp_shared_part, shared);
+    parcel = csp_parcel_new(&csp_shared_part, shared);
     if (parcel != NULL) {
         view_drop(self);
         self->parcel = parcel;

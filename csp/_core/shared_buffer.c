@@ -137,6 +137,10 @@ static PyObject *refuse(PyObject *op)
         status = CSP_FORKED;
     else if (atomic_load_explicit(&csp_record_here(state)->cancel, memory_order_relaxed) == CSP_FENCED) /* for good */
         status = CSP_KILLED;
+    else if (buffer_of(op)->parcel != NULL) {
+        csp_raise_format(state, CSP_E_ClosedHandle, "use of SharedBuffer %llu: this handle was moved to whoever receives it", (unsigned long long)chan_of(op)->id);
+        return csp_annotate(state, op, -1);
+    }
     return csp_raise(state, status, CSP_RECV, chan_of(op), op, -1);
 }
 
@@ -165,6 +169,11 @@ csp_parcel *csp_shared_buffer_move(PyObject *op, csp_extent *p_extent)
 {
     csp_state *state = ((csp_handle *)op)->state;
     Py_ssize_t exports = exports_of(op);
+    csp_parcel *parcel = csp_parcel_again(buffer_of(op)->parcel);
+    if (parcel != NULL) {
+        *p_extent = buffer_of(op)->extent;
+        return parcel;
+    }
     csp_end *in_flight = csp_shared_buffer_end(op, p_extent);
     if (in_flight == NULL)
         return NULL;
@@ -174,7 +183,7 @@ csp_parcel *csp_shared_buffer_move(PyObject *op, csp_extent *p_extent)
                          exports, exports == 1 ? "" : "s");
         return NULL;
     }
-    csp_parcel *parcel = csp_parcel_new(&csp_end_part, in_flight);
+    parcel = csp_parcel_new(&csp_end_part, in_flight);
     if (parcel == NULL)
         return NULL;
     buffer_of(op)->parcel = parcel;

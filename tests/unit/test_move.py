@@ -167,6 +167,38 @@ def test_not_sent_is_still_here(make, how):
     assert not is_here(memory) and bytes(memoryview(again.recv())) == b"\0\t\0\0"
 
 
+@pytest.mark.parametrize("marks", [1, 2])
+def test_several_cases_of_a_select(make, marks):
+    """To whoever takes it: one of them has it then, and nobody if none did."""
+    memory = make()
+    outs = [csp.Channel(), csp.Channel(), csp.Channel(1)]
+    mark = csp.move(memory)
+    cases = [(out, {"memory": csp.move(memory) if marks == 2 else mark, "by": Holder(1)}) for out in outs]
+    assert not csp.select(cases[:2], timeout=0)
+    assert is_here(memory)
+    with pytest.raises(csp.NotShareable):
+        csp.select([*cases, (outs[0], lambda: 0)])
+    assert is_here(memory)
+    assert csp.select(cases).index == 2
+    assert not is_here(memory)
+    there = outs[2].recv()["memory"]
+    memoryview(there)[0] = 7
+    assert len(there) == 4 and not is_here(memory)
+    with pytest.raises((csp.ClosedHandle, csp.NotShareable)):
+        csp.select(cases, timeout=0)
+    selector = csp.Selector([(out, csp.move(there)) for out in outs])
+    assert selector.select(timeout=1).index == 2 and not is_here(there)
+    there = outs[2].recv()
+    if isinstance(there, csp.SharedBuffer):
+        assert there.statistics().handles == 1
+    assert asyncio.run(asending([(out, csp.move(there)) for out in outs])) == 2
+    assert not is_here(there) and memoryview(outs[2].recv())[0] == 7
+
+
+async def asending(cases: Any) -> int:
+    return (await csp.aselect(cases)).index
+
+
 def test_a_call_that_was_not_asked(make):
     """A call, cast or ask to an actor that has ended sends nothing."""
     memory = make()
