@@ -354,8 +354,9 @@ def test_failed_allocations():
                 continue
             finally:
                 left = _core.fail_allocation(0)
-            assert left > 0 and n > 1
-            break
+            if left > 0:
+                break  # else what failed was not needed: a note of where the memory was made, while leaks are looked for
+        assert left > 0 and n > 1
     assert kept.statistics()[:3] == (5, 1, 0)
 
 
