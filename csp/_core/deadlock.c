@@ -79,15 +79,20 @@ static bool add_case_locked(picture *p, uint32_t m, csp_waiter *waiter, csp_case
     return true;
 }
 
-/* Does each thread of the interpreter wait for ever? */
+/* Does each thread of the interpreter wait for ever?  The latest count tells how many there are: each of these waits has begun
+ * before, so if they were all that there was, nobody was left to start another thread. */
 static bool is_stuck_locked(csp_interp *interp)
 {
     uint32_t waiting = 0, threads = 1;
+    csp_time counted = 0;
     for (csp_waiter *w = interp->parked; w != NULL; w = w->next_parked) {
         if (!w->forever || w->loop != NULL || w->threads == 0 || !csp_waiter_waits(w))
             return false; /* not counted yet: it will look later than we do */
         waiting++;
-        threads = w->threads > threads ? w->threads : threads;
+        if (w->counted >= counted) {
+            threads = w->counted == counted && threads > w->threads ? threads : w->threads;
+            counted = w->counted;
+        }
     }
     return !interp->dead && waiting >= threads;
 }

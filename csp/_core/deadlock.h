@@ -11,6 +11,8 @@
  * What cannot be attributed counts as outside: so the answer "deadlock" is never wrong, and a program with a thread that is
  * not waiting in csp stays silent.  A deadlock is for good, so it is enough to look once, a while after the last
  * thread went to sleep; that thread does it (csp_waiter_park), and no service thread is needed, nor any work while running.
+ * Two things can complete a deadlock later: a handle is closed (ask_to_look in chan.c), or a thread that was not waiting ends; who
+ * waits beside others therefore counts them now and then (py_wait.c), and looks again if there are fewer.
  *
  * After Go's "all goroutines are asleep"; the set is found also while other parts of the program run.
  */

@@ -216,6 +216,9 @@ static void keep_report(csp_waiter *waiter)
 
 /* How many threads the interpreter has, or 0 if that cannot be said now.  Its thread states must not be walked: an extension's
  * import in another interpreter visits the main one, and deletes its thread state there after it has let go of the lock. */
+#define COUNT_SOON (500 * 1000000LL)
+#define COUNT_LATE (10000 * 1000000LL)
+
 static uint32_t count_threads(csp_interp *interp)
 {
     if (csp_thread_record != NULL)
@@ -228,6 +231,30 @@ static uint32_t count_threads(csp_interp *interp)
     PyErr_Clear();
     uint32_t guests = atomic_load_explicit(&interp->guests, memory_order_relaxed); /* see interp.h */
     return n < 0 ? 0 : (uint32_t)n + 1 + guests;
+}
+
+/* When a wait for ever counts again.  A thread that is not waiting in csp may end, and nobody tells: who has looked in vain, and
+ * is not alone, asks now and then, ever more seldom.  CSP_NEVER: there is nothing to ask. */
+static csp_time next_count(csp_waiter *waiter)
+{
+    if (!csp_waiter_looked(waiter) || waiter->threads <= 1 || waiter->threads == UINT32_MAX)
+        return CSP_NEVER;
+    csp_time waited = (waiter->counted - waiter->since) / 2;
+    return waiter->counted + (waited < COUNT_SOON ? COUNT_SOON : waited > COUNT_LATE ? COUNT_LATE : waited);
+}
+
+/* Of a wait that lasts.  True if there is reason to look for a deadlock at once. */
+static bool count_if_due(csp_waiter *waiter)
+{
+    if (waiter->threads != 0 && csp_now() < next_count(waiter))
+        return false;
+    uint32_t before = waiter->threads;
+    waiter->counted = csp_now();
+    waiter->threads = count_threads(waiter->interp);
+    if (waiter->threads == before)
+        return false;
+    atomic_store_explicit(&waiter->looked, false, memory_order_relaxed); /* see the field */
+    return waiter->threads != 0;
 }
 
 static bool has_enabled_case(csp_waiter *waiter)
@@ -267,10 +294,12 @@ csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool 
             csp_time slice = csp_now() + SLICE;
             until = slice < until ? slice : until;
         }
-        else if (waiter->forever && !csp_waiter_looked(waiter)) {
+        else if (waiter->forever && csp_waiter_looked(waiter)) {
+            until = next_count(waiter);
+        }
+        else if (waiter->forever) {
             until = counted ? csp_now() : csp_now() + atomic_load_explicit(&csp_look_patience, memory_order_relaxed);
         }
-        counted = false;
         csp_status status;
         Py_BEGIN_ALLOW_THREADS
         status = csp_waiter_park(waiter, until, spin);
@@ -286,10 +315,7 @@ csp_status csp_wait(csp_waiter *waiter, csp_time deadline, csp_spin *spin, bool 
         }
         if (has_timers)
             csp_fire_due(waiter);
-        if (waiter->forever && waiter->threads == 0) { /* only now, that it lasts: most waits never get here */
-            waiter->threads = count_threads(waiter->interp);
-            counted = waiter->threads != 0;
-        }
+        counted = waiter->forever && count_if_due(waiter); /* only now, that it lasts: most waits never get here */
         if (deadline != CSP_NEVER && (csp_clock() >= deadline || csp_now() >= guard))
             return csp_waiter_cancel(waiter) ? CSP_TIMEOUT : outcome(waiter);
     }

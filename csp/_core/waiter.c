@@ -26,6 +26,7 @@ void csp_waiter_init(csp_waiter *waiter, struct csp_interp *interp, csp_case *ca
     waiter->forever = waiter->main_thread = false;
     atomic_init(&waiter->looked, false);
     waiter->threads = 0;
+    waiter->counted = 0;
     waiter->serial = 0;
     waiter->since = 0;
     for (uint32_t i = 0; i < ncases; i++)
@@ -66,7 +67,7 @@ static csp_status sleep_until_done(csp_waiter *waiter, csp_time deadline)
         if (csp_waiter_done(waiter))
             continue;
         if (slept == CSP_WOKEN) {
-            if (waiter->forever && deadline == CSP_NEVER && !csp_waiter_looked(waiter))
+            if (waiter->forever && !csp_waiter_looked(waiter))
                 return CSP_TIMEOUT; /* woken to look for a deadlock again, in a while */
             continue;
         }

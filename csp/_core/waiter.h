@@ -57,7 +57,8 @@ struct csp_waiter {
     csp_time since;          /* the sleeper's until it is on its interpreter's list, then immutable: when it began to sleep */
     csp_time deadline;       /* immutable once parked: on csp's clock, CSP_NEVER without timeout */
     uint32_t threads;        /* the sleeper's while off its interpreter's list, else immutable: how many threads its interpreter
-                                has, this one included; 0: not counted yet */
+                                had, this one included, at `counted`; 0: not counted yet */
+    csp_time counted;        /* as `threads`: just before the count */
     bool forever;            /* immutable once parked: no deadline, and no timer among its cases; see deadlock.h */
     _Atomic bool looked;     /* it has looked for a deadlock; taken back, under chan->lock, by who closes a handle that could
                                 have helped it.  Relaxed: the sleeper is woken, and looks again */

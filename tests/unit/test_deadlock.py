@@ -1,5 +1,6 @@
 """The deadlock detector: never wrong, found within a second, silent while anybody could still help."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -173,6 +174,54 @@ def test_a_thread_that_waits_elsewhere_keeps_it_silent():
     thread.start()
     assert channel.recv() == "hello"
     thread.join()
+
+
+@csp.actor
+def forward_beside_a_thread(source, sink, pipe):
+    """As `forward`, with a thread that waits outside csp and then ends."""
+    thread = threading.Thread(target=os.read, args=(pipe, 1))
+    thread.start()
+    try:
+        sink.send(source.recv())
+    finally:
+        thread.join()
+
+
+def test_a_thread_that_ends_later_does_not_keep_it_silent():
+    """Who had looked in vain, since there was another thread, looks again once that is gone."""
+    (read, write), here, there = os.pipe(), csp.Channel(name="here"), csp.Channel(name="there")
+    refs = [
+        forward_beside_a_thread.spawn(here.receiver, there.sender, read),
+        forward.spawn(there.receiver, here.sender),
+    ]
+    wait_parked(here, receivers=1)
+    wait_parked(there, receivers=1)
+    del here, there
+    try:
+        assert not csp.select([ref.exited for ref in refs], timeout=0.5)  # longer than the detector's patience
+    finally:
+        os.write(write, b".")
+    begun = time.monotonic()
+    assert [ref.join(10).remote.type_name for ref in refs] == ["csp.DeadlockError"] * 2
+    assert time.monotonic() - begun < 5  # a second, on a machine that has other things to do as well
+    os.close(read)
+    os.close(write)
+
+
+OUTLASTED = """
+import csp, threading, time
+threading.Thread(target=time.sleep, args=(1.8,)).start()  # longer than the detector leaves the main thread alone
+try:
+    csp.Channel(name="mine").recv()
+except csp.DeadlockError:
+    print("found", threading.active_count())
+"""
+
+
+def test_the_main_thread_is_told_once_the_other_threads_have_ended():
+    """Also of a thread that csp never saw."""
+    done = subprocess.run([sys.executable, "-c", OUTLASTED], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.returncode) == ("found 1\n", 0), done.stderr
 
 
 ALONE = """
