@@ -21,7 +21,10 @@ of_the_source = pytest.mark.skipif(
 # --- C: rooms, lowest first.  A room may include its own level and what is below. ---
 
 GROUND = {"mem", "status", "park", "lock"}
-ENGINE = {"msg", "waiter", "queue", "loop", "chan", "bounds", "sync", "region", "select", "interp", "registry", "deadlock", "actor", "actor_table", "watchdog", "clock"}
+ENGINE = {
+    "msg", "waiter", "queue", "loop", "chan", "bounds", "sync", "region",
+    "select", "interp", "registry", "deadlock", "actor", "actor_table", "watchdog", "clock",
+}
 CROSSING = {"state", "codec", "flat", "crossing", "encode", "encode_view", "encoder", "decode", "buffer", "share", "shared_buffer", "move", "letter", "stack"}
 LEVELS = [GROUND, ENGINE, CROSSING]  # everything else is the shell
 
