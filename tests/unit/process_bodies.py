@@ -81,6 +81,7 @@ def lease_and(what: str, jobs: RecvChannel[Any], up: SendChannel[Any]) -> None:
 @actor(isolation="process")
 def die(how: str) -> None:
     if how == "segfault":
+        signal.signal(signal.SIGSEGV, signal.SIG_DFL)  # a sanitizer, or faulthandler, makes something else of it
         os.kill(os.getpid(), signal.SIGSEGV)
     elif how == "exit":
         os._exit(3)
