@@ -48,6 +48,13 @@ def _received(part: object) -> object:
     return part
 
 
+def _array(memory: "Any", dtype: "Any", axes: tuple[int, ...]) -> "Any":
+    """In a pickle: an array on memory that travelled beside it, whose axes were sorted as they lie there."""
+    from numpy import ndarray
+
+    return ndarray(memory.shape, dtype, memory).transpose(axes)
+
+
 class _Marks:
     """What is to travel beside one pickle, and is no buffer: for the two picklers to inherit."""
 
@@ -59,6 +66,16 @@ class _Marks:
         mark = PickleBuffer(bytearray())
         self.marked[id(mark)] = mark, part
         return _received, (mark,)
+
+    def array(self, thing: "Any") -> "Any":
+        """A numpy array that numpy would copy into the pickle: slices, reversed ones, times.  Its items travel beside it, in one piece."""
+        dtype, flags = thing.dtype, thing.flags
+        if dtype.hasobject or not dtype.itemsize or ((flags.c_contiguous or flags.f_contiguous) and dtype.kind not in "mM"):
+            return NotImplemented
+        axes = sorted(range(thing.ndim), key=lambda axis: -abs(thing.strides[axis]))  # copied as it lies in memory
+        back = tuple(axes.index(axis) for axis in range(thing.ndim))
+        # As raw items: for times numpy exports no buffer.
+        return _array, (memoryview(thing.transpose(axes).view(f"V{dtype.itemsize}")), dtype, back)
 
     def unmarked(self, buffers: list[object]) -> list[object]:
         """The buffers that the pickle asks for, with each mark replaced by what it stands for."""
@@ -111,6 +128,8 @@ def _value_pickler() -> "Any":
         def reducer_override(self, thing: "Any") -> "Any":
             if _core.is_part(thing):
                 return self.mark(thing)
+            if type(thing).__name__ == "ndarray" and type(thing).__module__ == "numpy":
+                return self.array(thing)
             if isinstance(thing, TextIOWrapper):
                 return NotImplemented  # cloudpickle would read the file and send its contents
             if isinstance(thing, (type, _Function)) and thing.__module__ in NAMES:
@@ -146,6 +165,24 @@ def _dump(pickler_class: "Any", value: object) -> tuple[bytes, list[object]]:
 def loads(data: bytes | memoryview, parts: list[object]) -> object:
     """Rebuild a value.  Raises what unpickling raises."""
     return _loads(data, buffers=parts)
+
+
+_REFUSED = "does not support loading in subinterpreters"
+
+
+def refused_advice(error: BaseException) -> str | None:
+    """If an extension module that refuses subinterpreters is behind it: which one, and what to do."""
+    link: BaseException | None = error
+    while link is not None:
+        before, refused, _ = str(link).partition(_REFUSED)
+        if refused:
+            module = before.rpartition("module ")[2].strip() or "an extension module"
+            return (
+                f"{module} does not load in a subinterpreter; receive the value in an actor with isolation='thread' or 'process', "
+                "or send csp.share(...) of its memory instead, which arrives as a typed SharedView"
+            )
+        link = link.__cause__ or link.__context__
+    return None
 
 
 # --- what cannot cross, and where it is ---

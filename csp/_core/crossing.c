@@ -208,6 +208,18 @@ static PyObject *decode_pickled(csp_state *state, const char *pickle, size_t len
     return value;
 }
 
+/* What to do about a module that does not load in a subinterpreter; NULL, without an exception, if that is not what went wrong. */
+static PyObject *advice_on(csp_state *state, PyObject *error)
+{
+    PyObject *pickling = csp_pickling(state);
+    PyObject *advice = pickling == NULL ? NULL : call_method(pickling, "refused_advice", error, NULL);
+    if (advice == NULL)
+        PyErr_Clear();
+    if (advice == Py_None)
+        Py_CLEAR(advice);
+    return advice;
+}
+
 /* Turn the exception that is set into DecodeError, with the original as the cause. */
 static void wrap_error(csp_state *state)
 {
@@ -223,10 +235,13 @@ static void wrap_error(csp_state *state)
         PyErr_Clear();
         text = PyUnicode_FromString("<no message>");
     }
-    PyObject *message = text == NULL ? NULL
-                                     : PyUnicode_FromFormat("the value arrived but could not be rebuilt here: %s: %.1000U",
-                                                            Py_TYPE(original)->tp_name, text);
+    PyObject *advice = PyErr_GivenExceptionMatches(original, PyExc_ImportError) ? advice_on(state, original) : NULL;
+    PyObject *message = text == NULL     ? NULL
+                        : advice != NULL ? PyUnicode_FromFormat("the value arrived but could not be rebuilt here: %U", advice)
+                                         : PyUnicode_FromFormat("the value arrived but could not be rebuilt here: %s: %.1000U",
+                                                                Py_TYPE(original)->tp_name, text);
     Py_XDECREF(text);
+    Py_XDECREF(advice);
     if (message != NULL)
         error = PyObject_CallOneArg(state->errors[CSP_E_DecodeError], message);
     Py_XDECREF(message);
@@ -403,6 +418,9 @@ static int is_of_main(PyObject *object)
     return found;
 }
 
+/* numpy's own array, which numpy would put into the pickle unless it lies in one piece; named so, because nobody imports numpy for this. */
+static bool is_array(PyObject *object) { return strcmp(Py_TYPE(object)->tp_name, "numpy.ndarray") == 0; }
+
 /* Pickler.reducer_override of csp._pickling: asked about each object that pickle does not know by itself. */
 static PyObject *py_reducer_override(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -412,6 +430,8 @@ static PyObject *py_reducer_override(PyObject *module, PyObject *const *args, Py
     }
     if (is_part(csp_state_of_module(module), args[1]))
         return call_method(args[0], "mark", args[1], NULL);
+    if (is_array(args[1]))
+        return call_method(args[0], "array", args[1], NULL);
     int of_main = is_of_main(args[1]);
     if (of_main != 0)
         return of_main < 0 ? NULL : call_method(args[0], "of_main", args[1], NULL);
@@ -420,7 +440,7 @@ static PyObject *py_reducer_override(PyObject *module, PyObject *const *args, Py
 
 static PyMethodDef reducer_method = {
     "reducer_override", _PyCFunction_CAST(py_reducer_override), METH_FASTCALL,
-    PyDoc_STR("reducer_override(pickler, object)\n\nA method for a pickler class, which has the methods mark() and of_main().")};
+    PyDoc_STR("reducer_override(pickler, object)\n\nA method for a pickler class, which has the methods mark(), array() and of_main().")};
 
 int csp_add_reducer(PyObject *module)
 {

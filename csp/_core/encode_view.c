@@ -6,6 +6,49 @@
 #include "share.h"
 #include "shared_buffer.h"
 
+/* --- items that do not lie side by side --- */
+
+#define COPY_ITEMS(size)                            \
+    for (Py_ssize_t i = 0; i < n; i++)              \
+        memcpy(to + i * (size), from + i * stride, (size))
+
+/* PyBuffer_ToContiguous asks for each item anew where it is: ten times the cost of a loop over a row. */
+static void copy_row(unsigned char *to, const unsigned char *from, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t itemsize)
+{
+    switch (stride == itemsize ? 0 : itemsize) {
+    case 0: memcpy(to, from, (size_t)(n * itemsize)); break;
+    case 1: COPY_ITEMS(1); break;
+    case 2: COPY_ITEMS(2); break;
+    case 4: COPY_ITEMS(4); break;
+    case 8: COPY_ITEMS(8); break;
+    case 16: COPY_ITEMS(16); break;
+    default: COPY_ITEMS((size_t)itemsize);
+    }
+}
+
+/* In C order, all from dimension `dim` on; returns where it ended.  As deep as the view has dimensions, 64 at most. */
+static unsigned char *copy_strided(unsigned char *to, const unsigned char *from, const Py_buffer *view, int dim)
+{
+    Py_ssize_t n = view->shape[dim], stride = view->strides[dim];
+    if (dim == view->ndim - 1) {
+        copy_row(to, from, n, stride, view->itemsize);
+        return to + n * view->itemsize;
+    }
+    for (Py_ssize_t i = 0; i < n; i++)
+        to = copy_strided(to, from + i * stride, view, dim + 1);
+    return to;
+}
+
+static int copy_view(unsigned char *to, const Py_buffer *view, char order)
+{
+    if (order != 'C' || view->ndim == 0 || view->len == 0 || view->strides == NULL || view->suboffsets != NULL || PyBuffer_IsContiguous(view, 'C'))
+        return PyBuffer_ToContiguous(to, view, view->len, order);
+    copy_strided(to, view->buf, view, 0);
+    return 0;
+}
+
+/* --- buffers --- */
+
 /* The copy of a buffer; what tells its shape follows the tag. */
 static outcome write_view(encoder *e, const Py_buffer *view, char order)
 {
@@ -13,7 +56,7 @@ static outcome write_view(encoder *e, const Py_buffer *view, char order)
     csp_block *block = csp_block_new((size_t)view->len);
     if (block == NULL)
         return no_memory();
-    if (PyBuffer_ToContiguous(block->data, view, view->len, order) < 0) {
+    if (copy_view(block->data, view, order) < 0) {
         csp_block_decref(block);
         return FAILED;
     }

@@ -452,6 +452,23 @@ static PyObject *share_again(csp_state *state, PyObject *object, bool writable)
     return csp_shared_view(state, shared, !writable);
 }
 
+/* What exports the object's buffer: itself; or for one that speaks DLPack only, an array of numpy, which reads all versions of it. */
+static PyObject *exporter_of(PyObject *object)
+{
+    int speaks = PyObject_CheckBuffer(object) ? 0 : PyObject_HasAttrStringWithError(object, "__dlpack__");
+    if (speaks <= 0)
+        return speaks < 0 ? NULL : Py_NewRef(object);
+    PyObject *numpy = PyImport_ImportModule("numpy");
+    if (numpy == NULL) {
+        if (PyErr_ExceptionMatches(PyExc_ImportError))
+            PyErr_Format(PyExc_TypeError, "%.100s exports no buffer but speaks DLPack, which takes numpy, and that does not import here", Py_TYPE(object)->tp_name);
+        return NULL;
+    }
+    PyObject *array = PyObject_CallMethod(numpy, "from_dlpack", "O", object);
+    Py_DECREF(numpy);
+    return array;
+}
+
 static PyObject *py_share(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"", "writable", NULL};
@@ -463,7 +480,9 @@ static PyObject *py_share(PyObject *module, PyObject *args, PyObject *kwargs)
     csp_take_back(state->interp);
     if (Py_TYPE(object) == state->shared_view_type)
         return share_again(state, object, writable);
-    csp_shared *shared = lend(state, object, writable);
+    PyObject *exporter = exporter_of(object);
+    csp_shared *shared = exporter == NULL ? NULL : lend(state, exporter, writable);
+    Py_XDECREF(exporter);
     if (shared == NULL)
         return NULL;
     PyObject *view = (PyObject *)view_alloc(state, shared, true, !writable);
@@ -478,11 +497,11 @@ PyDoc_STRVAR(view_doc,
              "memory lives as long as any view of it, whatever becomes of the object and of the interpreter that owned it.");
 PyDoc_STRVAR(share_doc,
              "share($module, obj, /, *, writable=False)\n--\n\n"
-             "Lend the memory of any object that exports a buffer; no copy is made, now or later.\n\n"
+             "Lend the memory of any object that exports a buffer, or speaks DLPack; no copy is made, now or later.\n\n"
              "The SharedView that it returns may be sent, also inside a larger value: the receiver gets a SharedView on the same memory,\n"
              "with its shape, strides and format, and writes to it only with `writable`.  Nothing orders these accesses but the\n"
              "messages that you send.  Until the last view is gone the object counts as exported: a bytearray cannot be resized.\n\n"
-             "TypeError: no buffer is exported.  BufferError: read-only, but writable was asked; suboffsets; items that are pointers.\n\n"
+             "TypeError: no buffer is exported, nor DLPack spoken.  BufferError: read-only, but writable was asked; suboffsets; items that are pointers.\n\n"
              "    view = csp.share(array, writable=True)\n"
              "    ch.send({\"rows\": view})");
 
