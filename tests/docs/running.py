@@ -15,13 +15,13 @@ LIMIT = 60  # seconds for one program
 RECORD = "CSP_RECORD"  # set it to write the expected output instead of comparing
 
 
-def run_script(script: Path) -> str:
-    """What the script prints, in a process of its own; it must succeed, in time, and leave nothing on stderr."""
+def run_script(script: Path, folder: Path) -> str:
+    """What the script prints, in a process of its own in that folder; it must succeed, in time, and leave nothing on stderr."""
     where = str(Path(csp.__file__).parent.parent)
     environment = {**os.environ, "PYTHONPATH": where, "PYTHONWARNINGS": "error"}
     if not entry_points(group="pytest11", name="csp"):  # csp is not installed, but in this tree
         environment["PYTEST_PLUGINS"] = "_csp_pytest"
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=LIMIT, env=environment, cwd=script.parent)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=LIMIT, env=environment, cwd=folder)
     assert (done.returncode, done.stderr) == (0, ""), f"status {done.returncode}, output {done.stdout!r}\n{done.stderr}"
     return done.stdout
 

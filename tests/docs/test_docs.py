@@ -26,7 +26,7 @@ def test_code_in_the_docs_runs(name: str, program: Program, tmp_path: Path) -> N
     """A block runs by itself, ends, and prints what is expected."""
     script = tmp_path / "program.py"
     script.write_text("\n" * (program.line - 1) + program.source)  # tracebacks then name the line of the page
-    compare(program.output(run_script(script)), EXPECTED / f"{name}.txt")
+    compare(program.output(run_script(script, tmp_path)), EXPECTED / f"{name}.txt")
 
 
 @each_block

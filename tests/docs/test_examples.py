@@ -9,9 +9,9 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
-def test_example_prints_what_is_expected(script: Path) -> None:
-    """The output of an example is the one kept in examples/expected."""
-    compare(run_script(script), script.parent / "expected" / f"{script.stem}.txt")
+def test_example_prints_what_is_expected(script: Path, tmp_path: Path) -> None:
+    """The output of an example is the one kept in examples/expected; what files it writes go to where it is run."""
+    compare(run_script(script, tmp_path), script.parent / "expected" / f"{script.stem}.txt")
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
