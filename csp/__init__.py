@@ -62,6 +62,7 @@ _LAZY = {
     "ActorRef": "actors",
     "ActorStatistics": "_ref",
     "Backoff": "supervision",
+    "ChildCount": "supervision",
     "ChildInfo": "supervision",
     "ChildSpec": "supervision",
     "DeadLetter": "_calls",
@@ -96,6 +97,7 @@ __all__ = [
     "BufferStatistics",
     "Channel",
     "ChannelStatistics",
+    "ChildCount",
     "ChildInfo",
     "ChildSpec",
     "ClosedHandle",
@@ -169,6 +171,7 @@ if TYPE_CHECKING:
     )
     from csp.supervision import (
         Backoff,
+        ChildCount,
         ChildInfo,
         ChildSpec,
         DynamicSupervisor,

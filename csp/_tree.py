@@ -16,7 +16,7 @@ from random import random
 from typing import TYPE_CHECKING, Any
 
 from csp import _core, _ref
-from csp._machine import Action, Child, Failure, Machine, Refusal
+from csp._machine import STARTING, Action, Child, Failure, Machine, Refusal
 from csp._ref import ActorRef, Exit
 from csp._specs import ChildInfo, ChildSpec, Event, Exited, GaveUp, Restarted, Started, State
 from csp.errors import (
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _KEEP = {"permanent": 2, "transient": 1, "temporary": 0}
 _KEPT, _NOT_KEPT = 2, 0
+_STARTS = ("start_child", "restart_child")  # the commands that are answered once a child is up
 _MEMORY_PERIOD = 10.0  # seconds after which a tree with a memory budget looks, if nothing happens: its actors may spawn others
 
 _DIGITS, _GRAIN = 6, 1e-6  # of a second: what floats say of times is exact to some nanoseconds, and a clock that stands never makes up for them
@@ -427,7 +428,11 @@ class Tree:
         elif what == "look":
             self._reply(reply, _attempt(args[0], *args[1:]))
         else:
-            node, *rest = args
+            node, caller, *rest = args
+            if what in _STARTS and caller is not None and _is_starting_below(node, caller):
+                error = DeadlockError(f"{what}: actor {caller.name!r} is starting under this supervisor, and cannot wait for it meanwhile")
+                self._reply(reply, (False, error))
+                return
             getattr(node.machine, what)(*rest, reply, now)
             self._settle(node)
 
@@ -570,6 +575,12 @@ def _attempt(function: Callable[..., Any], *args: Any) -> tuple[bool, Any]:
         return True, function(*args)
     except Exception as error:
         return False, error
+
+
+def _is_starting_below(node: Node, caller: ActorRef) -> bool:
+    """It may have come up before this thread has heard of it: then `started` has something to say."""
+    lives = (child.handle for below in node.all() for child in below.machine.children if child.state == STARTING)
+    return any(isinstance(life, Life) and life.ref == caller and life.channel is not None and not len(life.channel) for life in lives)
 
 
 def _has_interpreter(spec: ChildSpec) -> bool:

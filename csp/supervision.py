@@ -418,7 +418,8 @@ class Supervisor:
         """Add a child after the others, start it, and return its `ActorRef` once it is up (a child supervisor: itself).
 
         `SupervisorError` if it cannot be started; then it is not added.  `ValueError` for an id that another child has.
-        A restart of this supervisor by its own does not bring it back.
+        `DeadlockError` in an actor that is itself starting under this supervisor: whatever its strategy, a start cannot wait for
+        another one.  A restart of this supervisor by its own does not bring it back.
         """
         child = self._one(spec)
         if child.supervisor is not None:
@@ -446,7 +447,8 @@ class Supervisor:
     def restart_child(self, id: str) -> Any:
         """Start a child that is stopped, finished or backing off; return its `ActorRef` once it is up.  Costs no restart.
 
-        `SupervisorError` if it is running (`reason`), or cannot be started.  `KeyError` for an unknown id.
+        `SupervisorError` if it is running (`reason`), or cannot be started.  `KeyError` for an unknown id.  `DeadlockError` as
+        by `start_child`.
         """
         return self._command("restart_child", id, id)
 
@@ -465,8 +467,9 @@ class Supervisor:
         error.child, error.reason = id, "shutdown"
         if root._tree is None or self._node is None:
             raise error
+        caller = _ref.context_here()
         try:
-            return _value(root._tree.command(what, self._node, *args))
+            return _value(root._tree.command(what, self._node, None if caller is None else caller.ref, *args))
         except EndOfChannel:
             raise error from None
 

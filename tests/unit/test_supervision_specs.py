@@ -160,6 +160,13 @@ def test_events_are_values():
             assert channel.recv() == event
 
 
+def test_counts_are_values():
+    """What `count_children` says crosses, as a named tuple that csp has the name of."""
+    with csp.Channel(1) as channel:
+        channel.send(Supervisor([fetch]).count_children())
+        assert channel.recv() == csp.ChildCount(specs=1, active=0, supervisors=0, workers=1)
+
+
 def test_public_face_is_in_csp():
     """Lazily, without attrs until then; the specs say that they are csp's."""
     assert ChildSpec.__module__ == Backoff.__module__ == Supervisor.__module__ == "csp"

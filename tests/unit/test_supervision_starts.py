@@ -1,0 +1,211 @@
+"""Children on their way up, with real actors: commands about one whose start hook waits, and commands that its start hook gives."""
+
+import math
+import threading
+
+import pytest
+
+import csp
+from csp import ChildSpec, DynamicSupervisor, Supervisor
+from csp.testing import wait_parked, wait_until
+from tests.unit import start_bodies as bodies
+from tests.unit.start_bodies import trees
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+LIMIT = 20.0
+ISOLATIONS = ("interpreter", "thread")
+STRATEGIES = ("one_for_one", "one_for_all", "rest_for_one")
+
+
+class Scene:
+    """A tree whose child "it" has crashed, and whose next life waits in its start hook."""
+
+    def __init__(self, isolation, strategy="one_for_one", **options):
+        self.gate = csp.Channel(1)
+        children = [ChildSpec(bodies.Gated, args=(self.gate.receiver,), id="it"), ChildSpec(bodies.Waits, id="other")]
+        self.tree = Supervisor([ChildSpec(c.actor, args=c.args, id=c.id, isolation=isolation) for c in children], strategy=strategy, **options)
+        self.gate.send("pass")
+        self.tree.start()
+        self.ref = self.tree["it"]
+        self.ref.send("as told")
+        wait_parked(self.gate, receivers=1)
+        assert self.states()["it"] == "starting"
+
+    def states(self):
+        return {child.id: child.state for child in self.tree.children()}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.tree.stop()
+        assert csp.whereis("it") is None
+        del self.gate
+
+
+# --- about one that is starting ---
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_terminate_breaks_off_a_restart_that_waits_in_its_start(strategy, isolation):
+    """Its wait is broken off, it does not come back, its group goes on without it; restarted by hand it is a new actor."""
+    with Scene(isolation, strategy) as scene:
+        assert scene.tree.terminate_child("it").reason == "shutdown"
+        wait_until(lambda: scene.states() == {"it": "stopped", "other": "running"}, LIMIT)
+        assert csp.whereis("it") is None
+        with pytest.raises(csp.ActorDied):
+            scene.ref.send("anybody there?")
+        assert scene.gate.statistics().waiting_receivers == 0
+        scene.gate.send("pass")
+        again = scene.tree.restart_child("it")
+        assert (again.epoch, again == scene.ref) == (1, False)
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+@pytest.mark.parametrize("what", ["delete_child", "restart_child"])
+def test_delete_and_restart_are_refused_while_it_starts(what, isolation):
+    """At once, with the reason; the start is not disturbed, and it is the same actor that comes up."""
+    with Scene(isolation) as scene:
+        with pytest.raises(csp.SupervisorError) as caught:
+            getattr(scene.tree, what)("it")
+        assert (caught.value.child, caught.value.reason) == ("it", "starting")
+        assert scene.states() == {"it": "starting", "other": "running"}
+        scene.gate.send("pass")
+        wait_until(lambda: scene.states()["it"] == "running", LIMIT)
+        assert scene.tree["it"] == scene.ref == csp.whereis("it")
+        assert scene.ref.epoch == 2
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+def test_stop_breaks_off_a_restart_that_waits_in_its_start(isolation):
+    """And is no failure of the tree."""
+    with Scene(isolation) as scene:
+        scene.tree.stop()
+        assert scene.states() == {"it": "stopped", "other": "stopped"}
+        assert scene.tree.wait(LIMIT) is None
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+def test_kill_in_a_restart_is_a_restart_that_failed(isolation):
+    """It is charged, and tried again: by the ref, which is the same."""
+    with Scene(isolation) as scene:
+        assert scene.ref.kill().reason == "killed"
+        scene.gate.send("pass")
+        wait_until(lambda: scene.states()["it"] == "running", LIMIT)
+        assert scene.ref.epoch == 3 and scene.tree["it"] == scene.ref
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+def test_restart_that_fails_in_its_start_uses_up_the_budget(isolation):
+    """Two restarts are allowed: the second fails like the first, and the tree does."""
+    with Scene(isolation, max_restarts=2) as scene:
+        for _ in range(2):
+            scene.gate.send("raise")
+        with pytest.raises(csp.SupervisorError, match=r"'it'.*not today"):
+            scene.tree.wait(LIMIT)
+        assert scene.states() == {"it": "stopped", "other": "stopped"}
+
+
+# --- by one that is starting ---
+
+@pytest.fixture
+def log(request):
+    yield csp.Channel(math.inf)
+    trees.clear()
+    request.node.funcargs.pop("log")  # or it is alive when the leaks are counted
+
+
+NEW = ChildSpec(bodies.Waits, id="new", isolation="thread")
+
+
+def with_one_that_asks(log, strategy, *command, **options):
+    asks = ChildSpec(bodies.Asks, args=(log.sender, *command), kwargs=options, id="asks")
+    trees["tree"] = Supervisor([ChildSpec(bodies.Waits, id="first", isolation="thread"), asks], strategy=strategy)
+    return trees["tree"]
+
+
+@pytest.mark.parametrize("command", [("start_child", NEW), ("restart_child", "first")])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_start_that_waits_for_its_own_supervisor_is_a_deadlock_error(log, strategy, command):
+    """At once, under each strategy: in a group the one would wait for the other for ever.  The start fails, for that cause."""
+    with pytest.raises(csp.SupervisorError, match=r"'asks'.*starting under this supervisor") as caught:
+        with_one_that_asks(log, strategy, *command).start()
+    assert isinstance(caught.value.__cause__, csp.DeadlockError)
+    assert log.recv(LIMIT) == "DeadlockError"
+
+
+def test_the_supervisor_further_up_is_an_ancestor_too(log):
+    """It waits for the one below, which waits for the start."""
+    inner = Supervisor([ChildSpec(bodies.Asks, args=(log.sender, "start_child", NEW), id="asks")], id="in")
+    trees["tree"] = Supervisor([inner], strategy="one_for_all")
+    with pytest.raises(csp.SupervisorError, match="'in'"):
+        trees["tree"].start()
+    assert log.recv(LIMIT) == "DeadlockError"
+
+
+def test_the_supervisor_of_another_branch_is_no_ancestor(log):
+    """It does not wait for this start: the child comes up."""
+    pool = trees["tree"] = DynamicSupervisor(id="pool")
+    with Supervisor([pool, ChildSpec(bodies.Asks, args=(log.sender, "start_child", NEW), id="asks")], strategy="one_for_all") as tree:
+        assert log.recv(LIMIT) == tree["pool/new"] == csp.whereis("pool/new")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_one_that_is_up_may_start_another(log, strategy):
+    """Its supervisor waits for nobody."""
+    with with_one_that_asks(log, strategy, "start_child", NEW, at_start=False) as tree:
+        tree["asks"].call.ask()
+        assert log.recv(LIMIT) == tree["new"]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_function_is_up_before_its_first_line(log, strategy):
+    """Also if its supervisor has not heard of that yet: here it is held up from the start until it has been asked."""
+    with Supervisor([], strategy=strategy) as tree:
+        trees["tree"], driver, held = tree, tree._tree, threading.Event()
+        driver.command("look", held.wait)
+        driver.command("start_child", tree._node, None, ChildSpec(bodies.asks_first, args=(log.sender,), id="asks"))
+        driver.command("look", lambda: wait_until(lambda: len(driver._commands)))
+        held.set()
+        assert log.recv(LIMIT) == tree["new"]
+        assert tree["asks"].epoch == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"), [(("terminate_child", "first"), "shutdown"), (("delete_child", "asks"), "SupervisorError"), (("count_children",), 2)]
+)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_other_commands_of_a_start_are_answered(log, strategy, command, answer):
+    """None of them waits for a start."""
+    tree = with_one_that_asks(log, strategy, *command)
+    try:
+        tree.start()
+    except csp.SupervisorError as error:
+        assert error.child == "asks"
+    told = log.recv(LIMIT)
+    assert answer in (told, getattr(told, "reason", None), getattr(told, "specs", None))
+    tree.stop()
+
+
+@pytest.mark.parametrize("command", [("stop",), ("terminate_child", "asks")])
+def test_start_that_ends_itself_is_broken_off(log, command):
+    """Its wait for its own end is one that the stop breaks off."""
+    tree = with_one_that_asks(log, "one_for_one", *command)
+    try:
+        tree.start()
+    except csp.SupervisorError as error:
+        assert error.reason == "shutdown"
+    tree.stop()
+    assert [child.state for child in tree.children()] == ["stopped", "stopped"]
+
+
+def test_start_that_calls_the_actor_that_starts_its_tree_is_found():
+    """From another interpreter a supervisor can be reached only through its owner, who is waiting: the detector sees it."""
+    owner = bodies.Owner.spawn()
+    with pytest.raises(csp.ActorFailed, match="AsksItsParent") as caught:
+        owner.call(timeout=LIMIT).begin()
+    assert caught.value.remote.type_name == "csp.DeadlockError"
+    assert owner.call(timeout=LIMIT).add() == 1
+    owner.stop()
