@@ -145,6 +145,9 @@ def wanted(scenario: Scenario, regime: str, report: dict[str, Any]) -> float | N
     if target.plus_bare is not None:
         bare = median(report, scenario.key, regime, target.plus_bare)
         return None if bare is None else bare + target.value
+    if target.times is not None:
+        other = median(report, scenario.key, regime, target.times)
+        return None if other is None else other * target.value
     return target.value
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import csp
-from benchmarks import actors, sync, units
+from benchmarks import actors, memory, sync, units
 from benchmarks.means import (
     BUFFER,
     Csp,
@@ -39,6 +39,7 @@ class Target:
     value: float
     floor: str | None = None
     plus_bare: str | None = None  # in addition to that contender's figure
+    times: str | None = None  # times that contender's figure
 
 
 @dataclass
@@ -266,6 +267,8 @@ SCENARIOS = [
     Scenario("W4", "fan-in of ints, 4 to 1", "M/s", runs(stream, [m for m in STREAMING if m is not ProcessPipes], producers=4), Target(5)),
     Scenario("W5/8", "select over 8, one busy", "M/s", select_runs(8), Target(3.5)),
     Scenario("W5/64", "select over 64, one busy", "M/s", select_runs(64), Target(2.5)),
+    *(Scenario(f"W6/{n}", f"{n} MiB handed over", "us", memory.handing_over(n), Target(2)) for n in memory.SIZES),
+    *(Scenario(f"W6/{n}c", f"{n} MiB copied", "us", memory.copying(n), Target(1.25, times="memcpy, warm")) for n in memory.SIZES),
     Scenario(
         "W7",
         "spawn, first message, join",

@@ -175,6 +175,112 @@ def consume_select(orders: "Any", ends: "list[Any]", how: str, result: "Any", se
     sending(result)(per_item)
 
 
+# --- W6: big memory ---
+
+
+def pass_back(rx: "Any", tx: "Any", kind: str, short: bool) -> None:
+    """Send back whatever comes, or a short answer, after a look at its last byte."""
+    recv, send = taking(rx, kind), sending(tx)
+    if kind == "move":
+        from csp import move
+    while (value := recv()) is not None:
+        if kind == "shared_memory":
+            look_by_name(value)
+        else:
+            memoryview(value)[-1]
+        if short:
+            del value  # the memory may be used again for the next one
+            send(b".")
+        else:
+            send(move(value) if kind == "move" else value)
+            del value
+
+
+def pass_there_and_back(tx: "Any", rx: "Any", kind: str, short: bool, nbytes: int, result: "Any", seconds: float) -> None:
+    """Seconds of a round trip."""
+    send, recv = sending(tx), taking(rx, kind)
+    wrap, data = payload(kind, nbytes)
+
+    def loop(n: int) -> None:
+        nonlocal data
+        for _ in range(n):
+            send(wrap(data))
+            back = recv()
+            if kind != "shared_memory":
+                memoryview(back)[-1]
+            if kind == "move":
+                data = back
+            del back
+
+    loop(2)  # from then on the memory is warm
+    per_item = measure(loop, seconds, first=1)
+    send(None)
+    if kind == "shared_memory":
+        data.unlink()
+    sending(result)(per_item)
+
+
+def payload(kind: str, nbytes: int) -> "tuple[Callable[[Any], Any], Any]":
+    """How the data is wrapped for each send, and the data, all of whose pages are there."""
+    kind = kind.partition(",")[0]
+    if kind == "shared_memory":
+        from multiprocessing.shared_memory import SharedMemory
+
+        memory = SharedMemory(create=True, size=nbytes)
+        memory.buf[:] = b"\1" * nbytes
+        return lambda memory: memory.name, memory
+    if kind == "array":
+        import numpy
+
+        return lambda array: array, numpy.ones(nbytes, "u1")
+    if kind in ("SharedBuffer", "move"):
+        import csp
+
+        buffer = csp.SharedBuffer(nbytes)
+        buffer[:] = b"\1" * nbytes
+        return (csp.move if kind == "move" else lambda buffer: buffer), buffer
+    if kind == "share":
+        import csp
+
+        return csp.share, bytearray(b"\1") * nbytes
+    return (memoryview if kind == "memoryview" else lambda data: data), b"\1" * nbytes
+
+
+def look_by_name(name: str) -> None:
+    from multiprocessing.shared_memory import SharedMemory
+
+    memory = SharedMemory(name, track=False)
+    memory.buf[-1]
+    memory.close()
+
+
+def taking(end: "Any", kind: str) -> "Callable[[], Any]":
+    """As `receiving`; of a queue of interpreters, which sleeps 10 ms at a time, also without ever sleeping."""
+    if not kind.endswith(", spinning"):
+        return receiving(end)
+    from concurrent.interpreters import QueueEmpty
+
+    def take() -> "Any":
+        while True:
+            try:
+                return end.get_nowait()
+            except QueueEmpty:
+                pass
+
+    return take
+
+
+def copied_warm(nbytes: int, seconds: float) -> float:
+    source, target = memoryview(b"\1" * nbytes), memoryview(bytearray(b"\2") * nbytes)
+
+    def loop(n: int) -> None:
+        for _ in range(n):
+            target[:] = source
+
+    loop(2)
+    return measure(loop, seconds, first=1)
+
+
 # --- W9: a token in a ring ---
 
 
