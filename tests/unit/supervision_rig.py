@@ -15,6 +15,17 @@ def spec(id: str, restart: Any = "permanent", **options: Any) -> ChildSpec:
     return ChildSpec(nothing, id=id, restart=restart, **options)
 
 
+class TimedSpec:
+    """A spec whose actor has a start_timeout."""
+
+    def __init__(self, spec: Any, start_timeout: float) -> None:
+        self._spec = spec
+        self.start_timeout = start_timeout
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._spec, name)
+
+
 class Rig:
     """Drives a Machine by hand.  Starts come up, and stops are obeyed, only when the test says so, or with `obedient`."""
 

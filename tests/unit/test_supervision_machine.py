@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from csp._machine import Failure
-from tests.unit.supervision_rig import Rig, running, spec
+from tests.unit.supervision_rig import Rig, TimedSpec, running, spec
 
 RESTARTS = ("permanent", "transient", "temporary")
 REASONS = ("normal", "shutdown", "failed", "killed", "watchdog")
@@ -85,7 +85,7 @@ def test_group_crash_during_the_start_begins_the_start_again(strategy):
 def test_start_timeout_kills_and_is_a_failed_start():
     """A child that is not up in time is killed, quarantined if need be, and has failed to start."""
     rig = Rig("a")
-    rig.child("a").spec = _TimedSpec(rig.child("a").spec, 2.0)
+    rig.child("a").spec = TimedSpec(rig.child("a").spec, 2.0)
     rig.start().later(1.9)
     assert rig.take_log() == ["start a"]
     rig.later(0.2)
@@ -97,21 +97,10 @@ def test_start_timeout_kills_and_is_a_failed_start():
     assert rig.outcome is not None and rig.outcome.at_start
 
 
-class _TimedSpec:
-    """A spec whose actor has a start_timeout."""
-
-    def __init__(self, spec, start_timeout):
-        self._spec = spec
-        self.start_timeout = start_timeout
-
-    def __getattr__(self, name):
-        return getattr(self._spec, name)
-
-
 def test_child_that_is_up_in_time_is_not_killed_later():
     """The deadline of the start is gone once it is up."""
     rig = Rig("a")
-    rig.child("a").spec = _TimedSpec(rig.child("a").spec, 2.0)
+    rig.child("a").spec = TimedSpec(rig.child("a").spec, 2.0)
     rig.start().up("a")
     assert rig.machine.next_due() is None
     assert "kill a" not in rig.later(100).take_log()
