@@ -43,6 +43,12 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
+def stress() -> float:
+    """What part of its full length a long stress test is to have: the sanitizers, which multiply the time it takes, set less than 1."""
+    return float(os.environ.get("CSP_STRESS", "1"))
+
+
+@pytest.fixture
 def no_leaks(csp_no_leaks: None) -> None:
     """The test leaves no actor, channel, interpreter, blob or block behind."""
 
