@@ -7,7 +7,7 @@ import time
 import pytest
 
 import csp
-from csp import ChildSpec, Supervisor, _core
+from csp import ChildSpec, DynamicSupervisor, Supervisor, _core
 from csp.testing import wait_until
 from tests.unit import watch_bodies as bodies
 from tests.unit.watch_bodies import LIMIT
@@ -194,6 +194,38 @@ def test_supervisor_does_not_restart_a_temporary_child():
     with Supervisor([ChildSpec(bodies.Child, id="c", restart="temporary")]) as tree:
         tree["c"].send("hang")
         wait_until(lambda: tree.children() == [], HARD)
+
+
+def await_warm(n):
+    wait_until(lambda: csp.debug.census()["warm"] == n, HARD, f"{n} warm interpreters")
+
+
+def test_warm_pool_beside_a_watchdog():
+    """Interpreters that wait for a life are not watched, however long; the life that one gets is, and ends like any other."""
+    with Supervisor([ChildSpec(bodies.Child, id="c")], warm=2, max_restarts=10) as tree:
+        ref = tree["c"]
+        await_warm(2)
+        for epoch in (2, 3):
+            assert not csp.select([ref.exited], timeout=1.5 * LIMIT)
+            assert csp.debug.census()["warm"] == 2
+            assert _core.watches() == (1, True)
+            ref.send("hang")
+            wait_until(lambda epoch=epoch: ref.epoch == epoch and ref.alive, HARD)
+            assert (ref.call(timeout=HARD).number(), ref.call(timeout=HARD).was_warm()) == (epoch, True)
+            assert hung_in(tree.children()[0].last_exit) == "hang"
+            await_warm(2)
+
+
+def test_hang_in_the_start_of_a_warm_life_counts(log):
+    """It has failed to start, and the interpreter is replaced."""
+    with DynamicSupervisor(warm=1) as tree:
+        await_warm(1)
+        spec = ChildSpec(bodies.Watched, args=(log.sender, "__init__"), id="hangs")
+        with pytest.raises(csp.SupervisorError, match=r"'hangs'.*finished no message") as caught:
+            tree.start_child(spec)
+        assert caught.value.reason == "watchdog"
+        await_warm(1)
+        assert tree.start_child(ChildSpec(bodies.Child)).call(timeout=HARD).was_warm()
 
 
 # --- one end ---

@@ -5,8 +5,10 @@ from typing import Any
 
 import csp
 from csp import RecvChannel, SendChannel, actor, current_actor
+from csp._ref import context_here, home
 
 LIMIT = 0.2  # seconds of the watchdogs here
+WARM = home() is not None and context_here() is None  # was this imported by an interpreter that waits for a life?
 
 
 def hang() -> None:
@@ -128,6 +130,9 @@ class Child:
 
     def number(self) -> int:
         return current_actor().ref.epoch
+
+    def was_warm(self) -> bool:
+        return WARM
 
 
 @actor(watchdog=LIMIT, on_crash="redeliver")
