@@ -167,22 +167,17 @@ def loads(data: bytes | memoryview, parts: list[object]) -> object:
     return _loads(data, buffers=parts)
 
 
-_REFUSED = "does not support loading in subinterpreters"
-
-
 def refused_advice(error: BaseException) -> str | None:
     """If an extension module that refuses subinterpreters is behind it: which one, and what to do."""
-    link: BaseException | None = error
-    while link is not None:
-        before, refused, _ = str(link).partition(_REFUSED)
-        if refused:
-            module = before.rpartition("module ")[2].strip() or "an extension module"
-            return (
-                f"{module} does not load in a subinterpreter; receive the value in an actor with isolation='thread' or 'process', "
-                "or send csp.share(...) of its memory instead, which arrives as a typed SharedView"
-            )
-        link = link.__cause__ or link.__context__
-    return None
+    from csp._remote import refused_module
+
+    module = refused_module(error)
+    if module is None:
+        return None
+    return (
+        f"{module} does not load in a subinterpreter; receive the value in an actor with isolation='thread' or 'process', "
+        "or send csp.share(...) of its memory instead, which arrives as a typed SharedView"
+    )
 
 
 # --- what cannot cross, and where it is ---

@@ -258,9 +258,9 @@ _core.set_ref_type(ActorRef)
 
 def error_of(cls: "type[ActorFailed | ActorStartError | RunFailed]", what: str, remote: "RemoteError") -> "Any":
     """The exception that stands for what was raised in another interpreter."""
-    from csp._remote import refused_advice
+    from csp._remote import in_words
 
-    error = cls(f"{what}: {remote}{refused_advice(remote)}")
+    error = cls(f"{what}: {in_words(remote)}")
     error.remote = remote
     error.__cause__ = remote.original()
     error.add_note(f"\nIn the actor:\n{remote.traceback.rstrip()}")

@@ -9,7 +9,7 @@ from csp import _core
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Self
+    from typing import Any, Self
 
 _MESSAGE_MAX = 16384
 _CHAIN_MAX = 20
@@ -202,18 +202,33 @@ def _format(error: RemoteError, seen: int = 0) -> "list[str]":
     return lines
 
 
-def refused_advice(error: RemoteError) -> str:
-    """If an extension module that refuses subinterpreters is behind it: which one, and what to do.
+def refused_module(error: "RemoteError | BaseException") -> str | None:
+    """The extension module that refuses subinterpreters, if one is behind the error.
 
     Packages wrap that refusal in long ImportErrors of their own, numpy's even begins with an empty line.
     """
-    link: RemoteError | None = error
-    while link is not None:
-        if _REFUSED in link.message:
-            module = link.message.partition("module ")[2].partition(" ")[0] or "an extension module"
-            return f" [{module} does not support an interpreter of its own: spawn the actor with isolation='thread', or 'process']"
-        link = link.cause or link.context
-    return ""
+    link: Any = error
+    for _ in range(_CHAIN_MAX):
+        if link is None:
+            break
+        if isinstance(link, RemoteError):
+            text, behind = link.message, link.cause or link.context
+        else:
+            text, behind = _message(link), link.__cause__ or link.__context__
+        before, refused, _ = text.partition(_REFUSED)
+        if refused:
+            return before.rpartition("module ")[2].strip() or "an extension module"
+        link = behind
+    return None
+
+
+def in_words(error: RemoteError) -> str:
+    """The error as our messages tell it: what it says; but of a module that refuses subinterpreters, what to do about it."""
+    module = refused_module(error)
+    if module is None:
+        return str(error)
+    advice = f"{module} does not load in a subinterpreter: give the actor that needs it isolation='process', or 'thread'"
+    return f"{error.type_name}: {advice}" if error.type_name in ("ImportError", "ModuleNotFoundError") else f"{error} [{advice}]"
 
 
 def _rebuild(error: RemoteError) -> "BaseException | None":

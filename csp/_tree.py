@@ -608,9 +608,11 @@ STATES: tuple[State, ...] = ("waiting", "starting", "running", "restarting", "st
 
 def _error_of(node: Node, failure: Failure) -> SupervisorError:
     """Why a supervisor failed, in words: the child, and what its last life died of."""
+    from csp._remote import in_words
+
     child, exit, at_start = failure
     rules = node.machine.rules
-    end = exit.reason if exit.remote is None else f"{exit.reason}, {exit.remote}"
+    end = exit.reason if exit.remote is None else f"{exit.reason}, {in_words(exit.remote)}"
     who = node.path + child.id
     if at_start:
         error = SupervisorError(f"child {who!r} could not be started: {end}")

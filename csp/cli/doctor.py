@@ -1,4 +1,4 @@
-"""`csp doctor`: this Python, its known faults that matter here, and which modules load in an actor's interpreter.
+"""`csp doctor`: this Python, its known faults that matter here, and in which kinds of actor a module loads, by trial.
 
 The figures, as `--json` writes them:
 
@@ -7,14 +7,15 @@ The figures, as `--json` writes them:
     csp         {version, core, parking}
     platform    {name, cores, cores_of_machine}
     faults      [{what, way_round}]: the known faults of this version
-    modules     [{module, verdict, message, seconds, isolation}]; `verdict` is
+    modules     [{module, verdict, message, seconds, isolation, tried}]; `verdict` is
         "loads"     it can be used in any actor
-        "refused"   it loads in the main interpreter only
+        "refused"   it does not load in an interpreter of its own, but elsewhere
         "crashes"   loading it in an interpreter, or ending that interpreter, crashed the process that tried
         "hangs"     it had not been loaded within a minute
         "missing"   there is no such module
-        "broken"    it cannot be imported in the main interpreter either
-      `isolation` is what to give to @actor: "interpreter", "thread", or null where neither helps.
+        "broken"    it cannot be imported in any kind of actor
+      `isolation` is what to give to @actor: the first of "interpreter", "thread", "process" that it loads in, or null.
+      `tried` has an object {outcome, message, seconds} for each of these three, where outcome is "loads", "failed", "crashes" or "hangs".
 """
 
 import argparse
@@ -45,8 +46,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser = commands.add_parser(
         "doctor",
         help="say what this Python can do, and which modules load in an actor",
-        description="Print this Python, those of its known faults that matter to actors with the way round each, and whether each MODULE "
-        "loads in an interpreter with its own GIL, tried in a process of its own.  Exit status 1 if one does not.",
+        description="Print this Python, those of its known faults that matter to actors with the way round each, and which isolation each MODULE "
+        "needs, by trying it in an interpreter with its own GIL, in a thread and in a process.  Exit status 1 if one does not load in the first.",
         allow_abbrev=False,
     )
     parser.add_argument("modules", metavar="MODULE", nargs="*", type=module_name, help="the full name of a module, such as numpy or xml.sax")
@@ -67,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.json:
         print("\n".join(render(data, style)))
     if options.modules and not options.json:
-        print("\n" + style.bold("Modules in an interpreter with its own GIL"))
+        print("\n" + style.bold("Modules, tried in an interpreter with its own GIL, a thread and a process"))
     for module in dict.fromkeys(options.modules):
         found = diagnosed(module)
         data["modules"].append(found)
@@ -98,35 +99,45 @@ def about() -> dict[str, Any]:
     }
 
 
+ISOLATIONS = ("interpreter", "thread", "process")
+
+
 def diagnosed(module: str) -> dict[str, Any]:
-    """Try to load one module as an actor would, and find out why if it does not."""
-    verdict, tried = attempt("interpreter", module)
+    """Try to load one module as each kind of actor would, and find out why if it does not."""
+    tried = {where: attempt(where, module) for where in ISOLATIONS}
+    isolation = next((where for where in ISOLATIONS if tried[where]["outcome"] == "loads"), None)
+    verdict, told = tried["interpreter"]["outcome"], tried["interpreter"]
     if verdict == "failed":
-        elsewhere, again = attempt("here", module)
-        if elsewhere == "loads":
-            verdict = "refused"
-        else:
-            tried = again
-            verdict = "missing" if is_missing(module, again) else "broken"
-    isolation = {"loads": "interpreter", "missing": None, "broken": None}.get(verdict, "thread")
-    return {"module": module, "verdict": verdict, "message": tried["message"], "seconds": tried["seconds"], "isolation": isolation}
+        verdict = "refused"
+        if isolation is None:
+            told = tried["process"]  # which is most like the main program
+            verdict = "missing" if is_missing(module, told) else "broken"
+    return {
+        "module": module,
+        "verdict": verdict,
+        "message": told["message"],
+        "seconds": told["seconds"],
+        "isolation": isolation,
+        "tried": {where: {key: found[key] for key in ("outcome", "message", "seconds")} for where, found in tried.items()},
+    }
 
 
-def attempt(where: str, module: str) -> tuple[str, dict[str, Any]]:
-    """Load a module in a process of its own: ("loads" | "failed" | "crashes" | "hangs", {message, type_name, seconds})."""
+def attempt(where: str, module: str) -> dict[str, Any]:
+    """Load a module in a process of its own: {outcome, message, type_name, seconds}, with outcome "loads", "failed", "crashes" or "hangs"."""
     nothing = {"message": "", "type_name": "", "seconds": None}
     command = [sys.executable, "-c", START, json.dumps(sys.path), where, module]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False)
     except subprocess.TimeoutExpired:
-        return "hangs", nothing | {"message": f"not loaded within {PATIENCE:.0f} s"}
+        return nothing | {"outcome": "hangs", "message": f"not loaded within {PATIENCE:.0f} s"}
     marked = [line for line in done.stdout.decode(errors="replace").splitlines() if line.startswith(probe.MARK)]
     if not marked or done.returncode != 0:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         when = "after it was tried" if marked else "while it was tried"
-        return "crashes", nothing | {"message": ": ".join([f"the process ended with {status_text(done.returncode)} {when}", *last])}
-    outcome: dict[str, Any] = json.loads(marked[-1].removeprefix(probe.MARK))
-    return ("loads" if outcome["loads"] else "failed"), outcome
+        message = ": ".join([f"the process ended with {status_text(done.returncode)} {when}", *last])
+        return nothing | {"outcome": "crashes", "message": message}
+    found: dict[str, Any] = json.loads(marked[-1].removeprefix(probe.MARK))
+    return found | {"outcome": "loads" if found["loads"] else "crashes" if found.get("ended") else "failed"}
 
 
 def status_text(returncode: int) -> str:
@@ -164,15 +175,26 @@ def render(data: dict[str, Any], style: Style) -> Iterator[str]:
 
 def verdict_of(found: dict[str, Any], width: int, style: Style) -> Iterator[str]:
     """The lines about one module."""
-    took = f"  {style.dim(f'{found["seconds"] * 1000:.0f} ms')}" if found["verdict"] == "loads" else ""
+    loads = found["verdict"] == "loads"
+    took = f"  {style.dim(milliseconds(found))}" if loads else ""
     yield f"  {found['module']:<{width}}  {style.bold(found['verdict'])}{took}"
     margin = " " * (width + 4)
     lines = [line.strip() for line in found["message"].splitlines() if line.strip()]
     if lines:
         yield f"{margin}{lines[0]}"
-    if found["isolation"] == "thread":
-        yield f'{margin}use @actor(isolation="thread") for an actor that needs it (isolation="process" is to come)'
-    elif found["verdict"] == "missing":
+    if loads:
+        return
+    if found["verdict"] == "missing":
         yield f"{margin}install it for {sys.executable} first"
-    elif found["verdict"] == "broken":
-        yield f"{margin}the main interpreter cannot import it either: no isolation helps"
+    elif found["isolation"] is None:
+        yield f"{margin}it loads in no kind of actor: no isolation helps"
+    else:
+        elsewhere = {where: how for where, how in found["tried"].items() if where != "interpreter"}
+        yield margin + style.dim("; ".join(f"{where}: {how['outcome']} {milliseconds(how)}".rstrip() for where, how in elsewhere.items()))
+        both = all(how["outcome"] == "loads" for how in elsewhere.values())
+        rather = ', or isolation="process" if it holds the GIL or may crash' if both else ""
+        yield f'{margin}use @actor(isolation="{found["isolation"]}") for an actor that needs it{rather}'
+
+
+def milliseconds(how: dict[str, Any]) -> str:
+    return f"{how['seconds'] * 1000:.0f} ms" if how["seconds"] is not None else ""

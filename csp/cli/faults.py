@@ -89,7 +89,7 @@ FAULTS = [
     Fault(
         (3, 13, 0), None,
         "extension modules that keep state in process-wide memory are refused (numpy, for one)",
-        'csp doctor MODULE tells; such an actor needs isolation="thread"',
+        'csp doctor MODULE tells; such an actor needs isolation="thread" or "process"',
     ),
 ]  # fmt: skip
 """In the order in which they matter, those of one version first."""

@@ -2,7 +2,7 @@
 
     python -c "from csp.cli.probe import main; main('interpreter', 'numpy')"
 
-prints one line, MARK and a JSON object: {"loads", "type_name", "message", "seconds"}.
+prints one line, MARK and a JSON object: {"loads", "type_name", "message", "seconds"}, and "ended" if the actor that tried it ended.
 """
 
 import importlib
@@ -20,8 +20,8 @@ REFUSAL = "does not support loading in subinterpreters"
 
 
 def main(where: str, module: str) -> None:
-    """Try to import `module` "here" or in an "interpreter" with its own GIL, and print what became of it."""
-    outcome = here(module) if where == "here" else in_interpreter(module)
+    """Try to import `module` in an "interpreter" with its own GIL, or an actor that is a "thread" or a "process"; print what became of it."""
+    outcome = in_interpreter(module) if where == "interpreter" else in_actor(module, where)
     print(f"\n{MARK}{json.dumps(outcome)}", flush=True)
 
 
@@ -45,6 +45,15 @@ def in_interpreter(module: str) -> dict[str, Any]:
         except RunFailed as error:
             return {"loads": False, **told_by(error.remote), "seconds": time.perf_counter() - started}
         return {"loads": True, "type_name": "", "message": "", "seconds": time.perf_counter() - started}
+
+
+def in_actor(module: str, isolation: str) -> dict[str, Any]:
+    import csp
+
+    end = csp.spawn(here, module, isolation=isolation).join()
+    if end.reason == "normal":
+        return end.value  # type: ignore[no-any-return]
+    return {"loads": False, "ended": True, **told_by(end.remote), "seconds": None}
 
 
 def told_by(remote: "RemoteError | None") -> dict[str, str]:

@@ -156,12 +156,13 @@ def log(event: "Event | str") -> None:
 
 
 def lines_of(event: "Event") -> Iterator[str]:
+    from csp._remote import in_words
     from csp._specs import Exited, GaveUp, Restarted
 
     where = f"{event.id}: " if event.id else ""
     if isinstance(event, Exited):
         remote = event.exit.remote
-        yield f"{where}exited: {event.reason}" + ("" if remote is None else f", {remote.type_name}: {remote.message}")
+        yield f"{where}exited: {event.reason}" + ("" if remote is None else f", {in_words(remote)}")
         if remote is not None and event.exit.ref is not None:  # a supervisor has no traceback of its own
             yield from (f"{where}| {line}" for line in remote.traceback.rstrip().splitlines())
     elif isinstance(event, Restarted):

@@ -1,4 +1,4 @@
-"""`csp doctor`: which modules load in an own-GIL interpreter, and what is known of the Python."""
+"""`csp doctor`: in which kinds of actor a module loads, by trial, and what is known of the Python."""
 
 import importlib.util
 import json
@@ -24,6 +24,7 @@ def test_module_that_loads(capfd: pytest.CaptureFixture[str]) -> None:
     assert status == 0
     assert (found["module"], found["verdict"], found["message"], found["isolation"]) == ("json", "loads", "", "interpreter")
     assert found["seconds"] > 0
+    assert {where: how["outcome"] for where, how in found["tried"].items()} == dict.fromkeys(("interpreter", "thread", "process"), "loads")
 
 
 @pytest.mark.parametrize("module", ["numpy", "readline"])
@@ -38,6 +39,7 @@ def test_module_that_refuses(module: str, capfd: pytest.CaptureFixture[str]) -> 
     assert (found["verdict"], found["isolation"]) == ("refused", "thread")
     assert found["message"].startswith(f"module {module}")
     assert found["message"].endswith("does not support loading in subinterpreters")
+    assert {where: how["outcome"] for where, how in found["tried"].items()} == {"interpreter": "failed", "thread": "loads", "process": "loads"}
 
 
 @pytest.mark.parametrize("module", ["no_such_module_anywhere", "json.no_such_part", "no_such_package.part"])
@@ -49,16 +51,23 @@ def test_module_that_is_not_there(module: str, capfd: pytest.CaptureFixture[str]
     assert "No module named" in found["message"]
 
 
+# Source, verdict, isolation, and what the message has in it.
 PECULIAR = {
     "broken": ("raise ValueError('not today')", "broken", None, "not today"),
     "needs_more": ("import no_such_module_anywhere", "broken", None, "No module named 'no_such_module_anywhere'"),
-    "crashing": ("import os; os.kill(os.getpid(), 11)", "crashes", "thread", "signal 11"),
-    "leaving": ("import os; os._exit(0)", "crashes", "thread", "status 0"),
+    "crashing": ("import os; os.kill(os.getpid(), 11)", "crashes", None, "signal 11"),
+    "leaving": ("import os; os._exit(0)", "crashes", None, "status 0"),
+    "crashing_elsewhere": (
+        "import os, csp\nif csp.interpreters.get_current().id or csp.current_actor() is None: os.kill(os.getpid(), 11)",
+        "crashes",
+        "thread",
+        "signal 11",
+    ),
     "talking": ("print('csp-probe: {}'); print('hello')", "loads", "interpreter", ""),
     "main_only": (
         "import threading\nif threading.current_thread() is not threading.main_thread(): raise RuntimeError('main thread only')",
         "refused",
-        "thread",
+        "process",
         "main thread only",
     ),
     "daemonic": ("import threading\nthreading.Thread(target=print, daemon=True).start()", "refused", "thread", "daemon"),
@@ -81,7 +90,7 @@ def test_module_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capf
     """A module whose import never ends is given up."""
     (tmp_path / "peculiar_hanging.py").write_text("import threading\nthreading.Event().wait()")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("csp.cli.doctor.PATIENCE", 2.0)
+    monkeypatch.setattr("csp.cli.doctor.PATIENCE", 0.8)
     status, (found,) = examine(capfd, "peculiar_hanging")
     assert status == 1
     assert found["verdict"] == "hangs"
@@ -98,6 +107,16 @@ def test_text_names_python_faults_and_verdicts(capfd: pytest.CaptureFixture[str]
         assert fault.way_round in out
     assert out.count("  loads  ") == 1
     assert out.count("  missing") == 1
+
+
+def test_text_says_which_word_to_use(capfd: pytest.CaptureFixture[str]) -> None:
+    """Of a module that is refused the text has what came of each trial, and the recommended isolation."""
+    pytest.importorskip("numpy", reason="numpy is not installed")
+    assert main(["doctor", "numpy"]) == 1
+    out = capfd.readouterr().out
+    assert "numpy  refused" in out
+    assert "thread: loads " in out and "process: loads " in out
+    assert 'use @actor(isolation="thread") for an actor that needs it, or isolation="process"' in out
 
 
 def test_without_modules_all_is_well(capfd: pytest.CaptureFixture[str]) -> None:

@@ -238,6 +238,13 @@ def import_module(name: str) -> str:
     return str(__import__(name).__name__)
 
 
+def import_or_raise(name: str) -> None:
+    try:
+        __import__(name)
+    except ImportError:
+        raise RuntimeError(f"it takes {name}")  # noqa: B904 - as packages do
+
+
 def send_then_die(out: SendChannel[int], gate: RecvChannel[None]) -> None:
     gate.recv()
     out.send(1)

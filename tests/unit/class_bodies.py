@@ -352,3 +352,14 @@ def family(up: SendChannel[Any], log: SendChannel[Any]) -> None:
     children = [Worker.spawn(log.clone()) for _ in range(2)]
     up.send([child.name for child in children])
     csp.never().recv()
+
+
+class Importer:
+    """Imports a module as it starts, or when told."""
+
+    def __init__(self, name: str = "") -> None:
+        if name:
+            self.load(name)
+
+    def load(self, name: str) -> None:
+        __import__(name)

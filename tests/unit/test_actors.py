@@ -397,13 +397,6 @@ def test_result_that_cannot_cross_is_a_failure():
     assert end.remote.type_name == "csp.NotShareable"
 
 
-def test_refused_extension_is_reported_as_itself():
-    """numpy does not load in an interpreter of its own: the error names the module, and says what to do."""
-    pytest.importorskip("numpy", reason="numpy is not installed")
-    with pytest.raises(csp.ActorFailed, match=r"_multiarray_umath does not support an interpreter of its own.*isolation="):
-        csp.spawn(bodies.import_module, "numpy").result(60)
-
-
 # --- the inbox ---
 
 
