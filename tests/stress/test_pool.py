@@ -59,4 +59,3 @@ def test_pool_on_one_channel_does_every_job(isolation: str, n: int, every: int, 
     assert ends == {"normal": WORKERS, "killed": ends["killed"], "failed": ends["failed"]}, f"(seed {seed})"
     assert restarts <= ends["killed"] + ends["failed"], "fewer if one was killed on its way up"
     assert ends["killed"] > 2 and 0 < ends["failed"] <= sum(map(bodies.fails, range(n))), f"{ends}: no stress (seed {seed})"
-    del refs, tree, spec, jobs, give_result, give, results
