@@ -157,11 +157,18 @@ def _thrown_away(error: "BaseException | None") -> bool:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 _core.abandon_loops()
-                while error is not None:  # with the frames the event loop goes
-                    context = error.__context__
-                    error.__traceback__ = error.__context__ = error.__cause__ = None
-                    error = context
-                gc.collect()
+                context = getattr(sys.modules.get("trio._core._run"), "GLOBAL_RUN_CONTEXT", None)
+                if context is not None:  # this thread's; a kill may have struck before trio cleared it
+                    context.__dict__.clear()
+                errors = [error]
+                while errors:  # with the frames the event loop goes
+                    error = errors.pop()
+                    if error is not None:
+                        errors += [error.__context__, error.__cause__, *getattr(error, "exceptions", ())]
+                        error.__traceback__ = error.__context__ = error.__cause__ = None
+                for _ in range(5):  # a task that is thrown away runs its `finally` blocks, and so holds on to others
+                    if not gc.collect():
+                        break
         finally:
             if hook is not _no_news and _ref.home() is None:  # else the interpreter ends
                 sys.unraisablehook = hook

@@ -28,7 +28,6 @@ _QUICK = 64  # operations completed at once after which a task on asyncio lets t
 
 _NEVER = float("inf")  # when a timer is due while csp's clock stands still: whoever moves the clock fires it
 
-_loops: "Any" = None  # asyncio's loops, weakly: made on first need
 _run_var: "Any" = None  # trio's, one for each run
 
 
@@ -132,15 +131,11 @@ def _nothing() -> None: ...
 
 
 def _asyncio_here(asyncio: "Any") -> _Asyncio:
-    global _loops
     loop = asyncio.get_running_loop()
-    if _loops is None:
-        from weakref import WeakKeyDictionary
-
-        _loops = WeakKeyDictionary()
-    ours: _Asyncio | None = _loops.get(loop)
+    # In the loop itself.  (A kill that strikes in the callback of a WeakKeyDictionary leaves the entry in it for good.)
+    ours: _Asyncio | None = getattr(loop, "_csp", None)
     if ours is None:
-        ours = _loops[loop] = _Asyncio()
+        ours = loop._csp = _Asyncio()
         loop.add_reader(ours.core.fileno(), ours.drain)
         ours.core.wake = _waker(loop)
     return ours

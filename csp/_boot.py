@@ -94,6 +94,8 @@ def _live(ref: "_ref.ActorRef") -> None:
     try:
         target, args, kwargs, options = _core.boot_payload()
         target = _resolved(target)
+        if options.get("async"):  # an import, as that of the target: the watchdog does not look yet
+            __import__("asyncio" if options.get("loop") == "asyncio" else "trio")
     except BaseException as error:
         _say(_exit(ref, False, error), returned=False)
         return

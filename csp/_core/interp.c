@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "loop.h"
 #include "mem.h"
 #include "registry.h"
 
@@ -234,6 +235,37 @@ void csp_interp_watch(csp_interp *interp)
 {
     atomic_store_explicit(&interp->progress, csp_now(), memory_order_relaxed); /* see interp.h */
     atomic_store_explicit(&interp->watched, true, memory_order_relaxed);
+}
+
+void csp_interp_set_heart(csp_interp *interp, csp_loop *loop)
+{
+    csp_lock_acquire(&interp->lock);
+    interp->heart = loop;
+    csp_lock_release(&interp->lock);
+}
+
+void csp_interp_unset_heart(csp_interp *interp, csp_loop *loop)
+{
+    csp_lock_acquire(&interp->lock);
+    if (interp->heart == loop)
+        interp->heart = NULL;
+    csp_lock_release(&interp->lock);
+}
+
+void csp_interp_heart_beats(csp_interp *interp)
+{
+    if (atomic_load_explicit(&interp->watched, memory_order_relaxed)) /* see interp.h */
+        atomic_store_explicit(&interp->progress, csp_now(), memory_order_relaxed); /* as above */
+}
+
+bool csp_interp_ask_heart(csp_interp *interp)
+{
+    csp_lock_acquire(&interp->lock);
+    bool has = interp->heart != NULL;
+    if (has)
+        csp_loop_poke(interp->heart); /* under the lock, or it might be freed; at most one write, which never blocks */
+    csp_lock_release(&interp->lock);
+    return has;
 }
 
 bool csp_interp_waits_now(csp_interp *interp)

@@ -37,6 +37,7 @@ typedef struct csp_interp {
     _Atomic uint32_t guests;     /* actors with isolation "thread" whose thread lives in it; relaxed: a guest begins before its
                                     host's next wait and its handles are not the host's, so whoever counts it late is only silent */
     struct csp_interp *host;     /* immutable, counted: of the actor that is a thread of that interpreter; else NULL */
+    struct csp_loop *heart;      /* RAW, guarded by lock: the event loop that its life runs in, or NULL; unset before that is freed */
     bool had_guests;             /* guarded by lock: there are, or were, records whose host this is */
     _Atomic bool watched;        /* it has a watchdog; relaxed: set before the code runs that it is about */
     _Atomic int64_t progress;    /* csp_time of its last sign of life, while watched; relaxed: only the value counts */
@@ -91,6 +92,12 @@ static inline csp_time csp_interp_progress(csp_interp *interp)
 }
 
 void csp_interp_watch(csp_interp *interp); /* signs of life are noted from now on; this is the first */
+
+/* An `async def` actor lives in an event loop: that this turns is its sign of life, and whoever wants to know asks. */
+void csp_interp_set_heart(csp_interp *interp, struct csp_loop *loop);
+void csp_interp_unset_heart(csp_interp *interp, struct csp_loop *loop); /* no more asked when this returns */
+void csp_interp_heart_beats(csp_interp *interp); /* the loop has turned */
+bool csp_interp_ask_heart(csp_interp *interp); /* make it turn; false: there is none */
 bool csp_interp_waits_now(csp_interp *interp); /* a thread of it waits, but for those that only serve the others */
 
 /* What the newest such wait is for, in words, and when it began to sleep; false: none.  `inbox` (may be NULL) is called the mailbox. */

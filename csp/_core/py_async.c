@@ -30,6 +30,7 @@ typedef struct csp_loop_object {
     csp_state *state; /* immutable: the list is its `loops` */
     struct csp_loop_object *next, **link; /* guarded by the GIL: the interpreter's event loops */
     struct wait_object *waits; /* guarded by the GIL: those that are listed */
+    csp_interp *heart_of; /* counted, immutable: the actor whose life runs in it, or NULL */
     unsigned long thread; /* immutable: whose event loop it is */
     PyObject *wake; /* how to make the event loop itself run Python code; NULL: not known */
     int wake_fd;    /* guarded by the GIL: the same by a byte to this socket, owned; -1: not known */
@@ -460,6 +461,11 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         if (self->next != NULL)
             self->next->link = &self->next;
         self->state->loops = self;
+        if (csp_ignores_stops) { /* the thread of an `async def` actor, to which a stop is a cancellation */
+            self->heart_of = csp_record_here(self->state);
+            csp_interp_incref(self->heart_of);
+            csp_interp_set_heart(self->heart_of, self->loop);
+        }
     }
     return (PyObject *)self;
 }
@@ -475,7 +481,10 @@ static PyObject *loop_drain(PyObject *object, PyObject *unused)
     PyObject *list = PyList_New(0);
     if (list == NULL)
         return NULL;
-    csp_waiter *next, *waiter = csp_loop_drain(((loop_object *)object)->loop);
+    loop_object *loop = (loop_object *)object;
+    csp_waiter *next, *waiter = csp_loop_drain(loop->loop);
+    if (loop->heart_of != NULL)
+        csp_interp_heart_beats(loop->heart_of);
     int failed = 0;
     for (; waiter != NULL; waiter = next) {
         next = waiter->next_wake;
@@ -579,6 +588,10 @@ static void loop_dealloc(PyObject *object)
             self->next->link = self->link;
     }
     Py_XDECREF(self->wake);
+    if (self->heart_of != NULL) {
+        csp_interp_unset_heart(self->heart_of, self->loop);
+        csp_interp_decref(self->heart_of);
+    }
 #ifndef _WIN32
     if (self->wake_fd >= 0)
         close(self->wake_fd);

@@ -63,9 +63,16 @@ static void tell(void)
 /* --- the service --- */
 
 /* When the watch is due again, or what is not after `now`: then the limit is exceeded. */
-static csp_time judge(csp_watch *watch, csp_time now)
+static csp_time judge_locked(csp_watch *watch, csp_time now)
 {
+    CSP_ASSERT_HELD(&watch_lock);
     csp_time last = csp_interp_waits_now(watch->interp) ? now : csp_interp_progress(watch->interp);
+    if (watch->asked > last) /* it owes an answer, and may be at something shorter than the limit */
+        last = watch->asked;
+    else if (csp_interp_ask_heart(watch->interp)) {
+        watch->asked = now;
+        return now + watch->limit / 2;
+    }
     return last > CSP_NEVER - watch->limit ? CSP_NEVER : last + watch->limit;
 }
 
@@ -76,7 +83,7 @@ static csp_watch *find_exceeded_locked(csp_time *p_due)
     csp_time now = csp_now(), earliest = CSP_NEVER;
     for (csp_watch *watch = first; watch != NULL; watch = watch->next) {
         if (watch->due <= now && !watch->struck)
-            watch->due = judge(watch, now);
+            watch->due = judge_locked(watch, now);
         if (watch->due <= now)
             return watch;
         earliest = watch->due < earliest ? watch->due : earliest;
@@ -149,6 +156,7 @@ bool csp_watch_begin(csp_watch *watch)
     csp_time now = csp_now();
     csp_lock_acquire(&watch_lock);
     watch->due = now > CSP_NEVER - watch->limit ? CSP_NEVER : now + watch->limit;
+    watch->asked = 0;
     watch->struck = false;
     enter_locked(watch);
     bool starts = !service, earlier = service && watch->due < sleeps_until;

@@ -6,6 +6,9 @@
  * thread of the interpreter waits now.  So a watch that is quiet costs one look in each `limit`, and one that is exceeded is
  * struck at its moment.
  *
+ * Who lives in an event loop (csp_interp_set_heart) has nothing to note while that is idle: it is asked to turn, again and again, and is
+ * struck if it has not for a whole `limit` since it was asked.
+ *
  * A watch is struck, and, if it has not been ended when the grace is over, given up.
  *
  * After systemd's WatchdogSec=, but for what counts as a sign of life.
@@ -22,6 +25,7 @@ typedef struct csp_watch {
     bool (*strike)(void *self); /* immutable; in the service thread, no lock held; false: not to be given up, it is over */
     void (*give_up)(void *self); /* immutable; as above */
     csp_time due;              /* guarded by the watchdogs' lock */
+    csp_time asked;            /* guarded by the watchdogs' lock: when an event loop was asked to turn; 0: never */
     bool struck;               /* guarded by the watchdogs' lock */
     bool listed;               /* guarded by the watchdogs' lock */
     struct csp_watch *next, *prev; /* guarded by the watchdogs' lock, while listed */

@@ -3,6 +3,7 @@
 
 #include <sched.h>
 
+#include "loop.h"
 #include "watchdog.h"
 
 static _Atomic int64_t next_id = 5000; /* relaxed: only uniqueness counts */
@@ -123,6 +124,46 @@ TEST(watch_of_who_waits_is_not_struck)
         sched_yield();
     csp_watch_end(&v.watch);
     pair_free(p);
+    victim_end(&v);
+}
+
+/* A loop that turns whenever it is asked to, until told to stop. */
+typedef struct {
+    csp_loop *loop;
+    csp_interp *interp;
+    _Atomic bool hangs; /* relaxed: looked at again and again */
+} turning;
+
+static void turn(void *argument)
+{
+    turning *t = argument;
+    while (!atomic_load_explicit(&t->hangs, memory_order_relaxed)) {
+        csp_loop_drain(t->loop);
+        csp_interp_heart_beats(t->interp);
+        pause_for(MS / 4);
+    }
+}
+
+TEST(watch_of_an_event_loop_asks_it_to_turn)
+{
+    victim v;
+    turning t = {.loop = csp_loop_new()};
+    CHECK(t.loop != NULL);
+    victim_init(&v, 150 * MS, MS);
+    t.interp = v.watch.interp;
+    csp_interp_set_heart(t.interp, t.loop);
+    task *loop = spawn(turn, &t);
+    pause_for(400 * MS);
+    CHECK_EQ(strikes(&v), 0);
+    atomic_store_explicit(&t.hangs, true, memory_order_relaxed);
+    csp_time hung = csp_now();
+    join(loop);
+    while (strikes(&v) == 0)
+        sched_yield();
+    CHECK(v.struck_at - hung >= 75 * MS); /* at least the limit after it was asked */
+    csp_interp_unset_heart(t.interp, t.loop);
+    CHECK(!csp_interp_ask_heart(t.interp));
+    csp_loop_free(t.loop);
     victim_end(&v);
 }
 

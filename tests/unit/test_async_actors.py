@@ -1,6 +1,8 @@
 """`async def` actors, under trio and asyncio: functions, classes, concurrency, stops as cancellations, kills."""
 
 import asyncio
+import gc
+import os
 import threading
 from typing import Any
 
@@ -307,6 +309,23 @@ def test_a_kill_breaks_off_calls(any_desk: Any) -> None:
     assert ref.kill().reason == "killed"
     with pytest.raises(csp.ActorDied):
         reply.result(20)
+
+
+@pytest.mark.parametrize("kind", ["Wide", "WideAsyncio"])
+def test_kills_leave_no_event_loop_behind(kind: str) -> None:
+    """Where the actor is a thread its loop was made in our interpreter: the descriptor goes with it, wherever in the loop the kill strikes."""
+    told: Any = csp.Channel(1000)
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    for _ in range(20):
+        ref = csp.spawn(globals()[kind], told, isolation="thread")
+        channel: csp.Channel[int] = csp.Channel()
+        reply = ref.ask.wait(channel)
+        wait_parked(channel, receivers=1)
+        assert ref.kill().reason == "killed"
+        del ref, reply
+    gc.collect()
+    gc.collect()
+    assert not before or len(os.listdir("/proc/self/fd")) <= before + 2
 
 
 def test_what_cannot_be_rebuilt_is_that_calls_error(desk: Any) -> None:

@@ -129,6 +129,19 @@ def test_idle_actor_is_left_alone():
     ref.stop()
 
 
+@pytest.mark.parametrize("isolation", ["interpreter", "thread"])
+@pytest.mark.parametrize("cls", [bodies.InTrio, bodies.InAsyncio])
+def test_event_loop_that_turns_is_left_alone(cls, isolation):
+    """Idle, or with a message that awaits something of the loop's own for longer than the limit; one that does not turn is struck."""
+    ref = csp.spawn(cls, isolation=isolation)
+    csp.sleep(5 * LIMIT)
+    assert ref.call.naps(5 * LIMIT) == 5 * LIMIT
+    reply = ref.ask.spin()
+    with pytest.raises(csp.ActorDied, match="ended before it answered spin"):
+        reply.result(HARD)
+    assert hung_in(ref.join(HARD)) == "hang"
+
+
 def test_waits_are_signs_of_life():
     """A message that takes many times the limit, and waits in csp now and then."""
     ref = bodies.Watched.spawn()

@@ -17,6 +17,29 @@ def hang() -> None:
         pass
 
 
+@actor(watchdog=2 * LIMIT)
+class InTrio:
+    """A loop that turns, or not."""
+
+    async def naps(self, seconds: float) -> float:
+        import trio
+
+        await trio.sleep(seconds)
+        return seconds
+
+    async def spin(self) -> None:
+        hang()
+
+
+@actor(watchdog=2 * LIMIT, loop="asyncio")
+class InAsyncio(InTrio):
+    async def naps(self, seconds: float) -> float:
+        import asyncio
+
+        await asyncio.sleep(seconds)
+        return seconds
+
+
 @actor(watchdog=LIMIT)
 class Watched:
     """Hangs where it is told to."""
