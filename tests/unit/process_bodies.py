@@ -83,8 +83,8 @@ def die(how: str) -> None:
     if how == "segfault":
         signal.signal(signal.SIGSEGV, signal.SIG_DFL)  # a sanitizer, or faulthandler, makes something else of it
         os.kill(os.getpid(), signal.SIGSEGV)
-    elif how == "exit":
-        os._exit(3)
+    elif how.startswith("exit"):
+        os._exit(int(how.split()[1]))
     elif how == "sys.exit":
         sys.exit(4)
     elif how == "raise":

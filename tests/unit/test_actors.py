@@ -414,6 +414,17 @@ def test_send_reaches_the_inbox_and_waits_while_it_is_full():
     assert ref.result(10) == ["a", "b", "c"]
 
 
+def test_mailbox_holds_1024_by_default():
+    """Nothing is unbounded that nobody asked to be."""
+    ref = csp.spawn(bodies.block, isolation="thread")
+    for n in range(1024):
+        ref.send(n, timeout=0)
+    with pytest.raises(csp.Timeout):
+        ref.send("lost", timeout=0)
+    assert ref.statistics().queued == 1024
+    ref.kill()
+
+
 def test_send_to_the_dead_is_actor_died():
     """Through an old handle and through a fresh one."""
     ref = csp.spawn(bodies.block)

@@ -163,10 +163,16 @@ def test_the_end_of_the_process_closes_its_ends() -> None:
 
 @pytest.mark.parametrize(
     ("how", "reason", "says"),
-    [("segfault", "killed", "SIGSEGV"), ("exit", "killed", "status 3"), ("sys.exit", "failed", "4"), ("raise", "failed", "so it is")],
+    [
+        ("segfault", "killed", "SIGSEGV"),
+        ("exit 3", "killed", "status 3"),
+        ("exit 0", "killed", "status 0"),
+        ("sys.exit", "failed", "4"),
+        ("raise", "failed", "so it is"),
+    ],
 )
 def test_ways_to_die(how: str, reason: str, says: str) -> None:
-    """A signal is an ordinary Exit that names it."""
+    """A signal is an ordinary Exit that names it; a process that leaves without a word has not returned, whatever its status."""
     ref = bodies.die.spawn(how)
     end = ref.join(20)
     assert end.reason == reason

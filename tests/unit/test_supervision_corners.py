@@ -362,3 +362,17 @@ def test_timer_of_a_deleted_child_is_not_the_one_of_its_successor():
     rig.take_log()
     assert rig.later(100).take_log() == []
     assert rig.states() == {"a": "starting"}
+
+
+def test_restart_that_does_not_come_up_in_time_is_killed_charged_and_tried_again():
+    """Not the end of the supervisor, as at the first start; its group begins again with it."""
+    rig = running("a", "b", strategy="rest_for_one", max_restarts=2)
+    rig.child("b").spec = TimedSpec(rig.child("b").spec, 2.0)
+    rig.obedient = False
+    rig.ends("b").later(2.0)
+    assert rig.take_log() == ["start b", "kill b"]
+    rig.ends("b", "killed", started=False)
+    assert rig.take_log() == ["start b"]
+    rig.later(2.0).ends("b", "killed", started=False)
+    assert rig.take_log() == ["kill b", "stop a"]
+    assert rig.outcome is None and rig.machine.phase == "stopping"

@@ -9,6 +9,7 @@ import csp
 from csp import ChildSpec, DynamicSupervisor, Supervisor
 from csp.testing import wait_parked, wait_until
 from tests.unit import start_bodies as bodies
+from tests.unit.end_bodies import takes_its_time
 from tests.unit.start_bodies import trees
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -106,6 +107,59 @@ def test_restart_that_fails_in_its_start_uses_up_the_budget(isolation):
         with pytest.raises(csp.SupervisorError, match=r"'it'.*not today"):
             scene.tree.wait(LIMIT)
         assert scene.states() == {"it": "stopped", "other": "stopped"}
+
+
+# --- beside one that is starting, or stopping ---
+
+
+class Asked:
+    """A call in a thread of its own, and what came of it."""
+
+    def __init__(self, function, *args):
+        self.outcome = []
+        self.thread = threading.Thread(target=lambda: self.outcome.append(function(*args)), daemon=True)
+        self.thread.start()
+
+    def get(self):
+        self.thread.join(LIMIT)
+        (answer,) = self.outcome
+        return answer
+
+
+def in_thread(actor, id, *args, **options):
+    return ChildSpec(actor, args=args, id=id, isolation="thread", **options)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_start_child_waits_for_its_own_child_alone(strategy):
+    """Another one, asked for later, is up before the first."""
+    gate = csp.Channel()
+    with Supervisor([in_thread(bodies.Waits, "a")], strategy=strategy) as tree:
+        slow = Asked(tree.start_child, in_thread(bodies.Gated, "slow", gate.receiver))
+        wait_parked(gate, receivers=1)
+        assert tree.start_child(in_thread(bodies.Waits, "new")).alive
+        assert {child.id: child.state for child in tree.children()} == {"a": "running", "slow": "starting", "new": "running"}
+        assert tree.count_children() == (3, 3, 0, 3)
+        gate.send("pass")
+        assert slow.get() == tree["slow"]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_it_answers_while_a_child_is_stopping(strategy):
+    """Looks, starts and ends of others; who asks for the same stop waits for the same Exit; the rest is refused."""
+    gate = csp.Channel()
+    with Supervisor([in_thread(takes_its_time, "it", gate.receiver), in_thread(bodies.Waits, "a")], strategy=strategy) as tree:
+        asked = [Asked(tree.terminate_child, "it") for _ in range(2)]
+        wait_until(lambda: tree.children()[0].state == "stopping", LIMIT)
+        for command in (tree.delete_child, tree.restart_child):
+            with pytest.raises(csp.SupervisorError) as caught:
+                command("it")
+            assert caught.value.reason == "stopping"
+        assert tree.terminate_child("a").reason == "shutdown"
+        assert tree.start_child(in_thread(bodies.Waits, "new")).alive
+        gate.send(None)
+        assert [ask.get().reason for ask in asked] == ["shutdown", "shutdown"]
+        assert {child.id: child.state for child in tree.children()} == {"it": "stopped", "a": "stopped", "new": "running"}
 
 
 # --- by one that is starting ---

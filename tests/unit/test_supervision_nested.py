@@ -1,0 +1,160 @@
+"""Supervisors of supervisors: budgets multiply, ends go down, orderly and failed ends go up, and what was added is lost."""
+
+import math
+
+import pytest
+
+import csp
+from csp import Backoff, ChildSpec, DynamicSupervisor, Supervisor
+from csp.testing import wait_until
+from tests.unit import end_bodies as bodies
+from tests.unit.supervision_rig import running
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+LIMIT = 20.0
+
+
+def follows(id, **options):
+    return ChildSpec(bodies.follows, id=id, isolation="thread", **options)
+
+
+def states(supervisor):
+    return {child.id: child.state for child in supervisor.children()}
+
+
+# --- up ---
+
+
+@pytest.mark.parametrize("budgets", [(0, 0), (1, 1), (2, 1), (1, 2, 1)])
+def test_budgets_of_nested_supervisors_multiply(budgets):
+    """As many lives as worst_case_restarts() says, and then the root has failed; the cause is known through all levels."""
+    tree = ChildSpec(bodies.fails_at_once, id="it", isolation="thread")
+    for level, budget in enumerate(budgets):
+        tree = Supervisor([tree], max_restarts=budget, within=1000, id=f"s{level}")
+    tree.start()
+    with pytest.raises(csp.SupervisorError) as caught:
+        tree.wait(LIMIT)
+    path = "/".join([f"s{level}" for level in reversed(range(len(budgets) - 1))] + ["it"])
+    ends = [event for event in tree.events if isinstance(event, csp.Exited) and event.id == path]
+    assert len(ends) == tree.worst_case_restarts() == math.prod(budget + 1 for budget in budgets)
+    error = caught.value
+    for _ in range(len(budgets)):
+        error = error.__cause__
+    assert isinstance(error, ValueError)
+
+
+@pytest.mark.parametrize(("restart", "then"), [("permanent", None), ("transient", "finished"), ("temporary", "removed")])
+def test_auto_shutdown_of_a_child_supervisor_is_an_orderly_end(restart, then):
+    """A permanent one is started again, and charged for it, so that this cannot go on for ever; others have come to their end."""
+    inner = Supervisor([follows("s", restart="transient", significant=True)], auto_shutdown="any_significant", restart=restart, id="in")
+    with Supervisor([inner, follows("a")], max_restarts=1) as tree:
+        tree["in/s"].send("return")
+        if then is None:
+            wait_until(lambda: tree.children()[0].restarts == 1, LIMIT)
+            tree["in/s"].send("return")
+            with pytest.raises(csp.SupervisorError) as caught:
+                tree.wait(LIMIT)
+            assert (caught.value.child, caught.value.reason) == ("in", "shutdown")
+        else:
+            wanted = {"a": "running"} if then == "removed" else {"in": then, "a": "running"}
+            wait_until(lambda: states(tree) == wanted, LIMIT)
+        assert csp.whereis("in/s") is None
+
+
+# --- down ---
+
+
+def test_child_supervisor_has_all_the_time_it_needs():
+    """Its shutdown is None by default: its children have theirs."""
+    rig = running(Supervisor([], id="in"))
+    rig.obedient = False
+    assert rig.stop().take_log() == ["stop in"]
+    assert rig.machine.next_due() is None
+
+
+@pytest.mark.parametrize("shutdown", [0.05, "kill"])
+def test_child_supervisor_that_runs_out_of_time_leaves_no_orphans(shutdown):
+    """What it is still waiting for is killed with it, on all levels."""
+    deepest = Supervisor([ChildSpec(bodies.stubborn, id="x", shutdown=None, isolation="thread"), follows("y")], id="deepest")
+    inner = Supervisor([deepest, follows("z", shutdown=None)], id="in", shutdown=shutdown)
+    with Supervisor([inner]) as tree:
+        refs = [tree[path] for path in ("in/deepest/x", "in/deepest/y", "in/z")]
+    assert not any(ref.alive for ref in refs)
+    assert refs[0].join(0).reason == "killed"
+    assert [csp.whereis(ref.name) for ref in refs] == [None] * 3
+    assert states(inner) == {"deepest": "stopped", "z": "stopped"}
+    assert states(deepest) == {"x": "stopped", "y": "stopped"}
+
+
+# --- dynamic ones below ---
+
+
+@pytest.mark.parametrize("why", ["its own failure", "a group restart"])
+def test_children_of_a_dynamic_supervisor_are_lost_when_it_is_restarted(why):
+    """Their names are free and their refs dead; it takes new ones."""
+    pool = DynamicSupervisor(id="pool", max_restarts=0)
+    with Supervisor([follows("a"), pool], strategy="one_for_all") as tree:
+        refs = [pool.start_child(follows(id, restart="transient")) for id in "xy"]
+        (refs[0] if why == "its own failure" else tree["a"]).send("raise")
+        wait_until(lambda: tree.children()[1].restarts == 1, LIMIT)
+        assert pool.children() == []
+        for ref in refs:
+            assert csp.whereis(ref.name) is None
+            with pytest.raises(csp.ActorDied):
+                ref.send("return")
+        again = pool.start_child(follows("x"))
+        assert again == csp.whereis("pool/x") and again.epoch == 1
+
+
+# --- what is checked when a child is added ---
+
+
+def test_significance_is_checked_by_start_child_too():
+    """As when a tree is built; nothing is added."""
+    significant = follows("s", restart="transient", significant=True)
+    with Supervisor([]) as tree, DynamicSupervisor() as pool:
+        for supervisor in (tree, pool):
+            with pytest.raises(ValueError, match="'s'"):
+                supervisor.start_child(significant)
+            assert supervisor.children() == []
+
+
+# --- mailboxes between lives ---
+
+
+def test_mailbox_survives_one_back_off_after_the_other():
+    """Also if the first message of what had waited fails again: what is behind it is served by the life after that."""
+    with Supervisor([follows("a", backoff=Backoff(first=0.05, factor=1.0, jitter=0))], max_restarts=10) as tree:
+        ref = tree["a"]
+        for order in ("raise", "raise", "raise", "wait", "wait"):
+            ref.send(order)
+        wait_until(lambda: ref.epoch == 6 and ref.alive, LIMIT)
+        assert [ref.statistics().queued, ref.statistics().discarded] == [0, 0]
+        assert tree.children()[0].last_exit.value == "wait"
+
+
+@pytest.mark.parametrize("how", ["terminate_child", "delete_child", "stop"])
+def test_calls_that_wait_for_a_life_fail_when_none_is_left(how):
+    """At once, as do those that come later."""
+    with Supervisor([ChildSpec(bodies.Answers, id="a", isolation="thread", backoff=Backoff(first=1000, max=1000))]) as tree:
+        ref = tree["a"]
+        ref.cast.fail()
+        wait_until(lambda: states(tree) == {"a": "restarting"}, LIMIT)
+        reply = ref.ask.answer()
+        assert not csp.select([reply], timeout=0.02)
+        tree.stop() if how == "stop" else getattr(tree, how)("a")
+        for late in (reply, ref.ask):
+            with pytest.raises(csp.ActorDied):
+                (late.answer() if late is not reply else late).result(LIMIT)
+
+
+def test_calls_that_wait_for_a_life_are_answered_by_it():
+    """Whoever asked does not notice that there was none."""
+    with Supervisor([ChildSpec(bodies.Answers, id="a", isolation="thread", backoff=Backoff(first=1000, max=1000))]) as tree:
+        ref = tree["a"]
+        ref.cast.fail()
+        wait_until(lambda: states(tree) == {"a": "restarting"}, LIMIT)
+        reply = ref.ask.answer()
+        tree.restart_child("a")
+        assert reply.result(LIMIT) == 2
