@@ -48,11 +48,11 @@ def _received(part: object) -> object:
     return part
 
 
-def _array(memory: "Any", dtype: "Any", axes: tuple[int, ...]) -> "Any":
+def _array(memory: "Any", dtype: "Any", shape: tuple[int, ...], axes: tuple[int, ...]) -> "Any":
     """In a pickle: an array on memory that travelled beside it, whose axes were sorted as they lie there."""
     from numpy import ndarray
 
-    return ndarray(memory.shape, dtype, memory).transpose(axes)
+    return ndarray(shape, dtype, memory).transpose(axes)
 
 
 class _Marks:
@@ -74,8 +74,9 @@ class _Marks:
             return NotImplemented
         axes = sorted(range(thing.ndim), key=lambda axis: -abs(thing.strides[axis]))  # copied as it lies in memory
         back = tuple(axes.index(axis) for axis in range(thing.ndim))
+        lying = thing.transpose(axes)
         # As raw items: for times numpy exports no buffer.
-        return _array, (memoryview(thing.transpose(axes).view(f"V{dtype.itemsize}")), dtype, back)
+        return _array, (memoryview(lying.view(f"V{dtype.itemsize}")), dtype, lying.shape, back)
 
     def unmarked(self, buffers: list[object]) -> list[object]:
         """The buffers that the pickle asks for, with each mark replaced by what it stands for."""

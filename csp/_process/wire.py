@@ -191,6 +191,6 @@ def _whole(part: "tuple[Any, ...]", segments: "list[bytearray]", find: "Callable
     if part[0] not in ("b", "m"):
         return find(part)
     view = memoryview(segments[part[1]])
-    if part[0] == "m":
+    if part[0] == "m" and part[3][-1] != "x":  # raw items stay bytes: of what they are, who uses them has a word of its own
         view = view.cast("B", (view.nbytes,)).cast(part[3], part[4]) if view.nbytes else memoryview(bytearray()).cast(part[3])
     return view.toreadonly() if part[2] else view
