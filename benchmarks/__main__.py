@@ -1,7 +1,7 @@
 """`python -m benchmarks`: run the scenarios, csp beside its peers, and print the table of ratios.
 
-    python -m benchmarks                       all, in both regimes: a quarter of an hour
-    python -m benchmarks --quick               one short round of everything, small sizes: two minutes
+    python -m benchmarks                       all, in both regimes: twenty minutes
+    python -m benchmarks --quick               one short round of everything, small sizes: three minutes
     python -m benchmarks --only W1,W3 --json figures.json
 """
 

@@ -267,8 +267,8 @@ SCENARIOS = [
     Scenario("W4", "fan-in of ints, 4 to 1", "M/s", runs(stream, [m for m in STREAMING if m is not ProcessPipes], producers=4), Target(5)),
     Scenario("W5/8", "select over 8, one busy", "M/s", select_runs(8), Target(3.5)),
     Scenario("W5/64", "select over 64, one busy", "M/s", select_runs(64), Target(2.5)),
-    *(Scenario(f"W6/{n}", f"{n} MiB handed over", "us", memory.handing_over(n), Target(2)) for n in memory.SIZES),
-    *(Scenario(f"W6/{n}c", f"{n} MiB copied", "us", memory.copying(n), Target(1.25, times="memcpy, warm")) for n in memory.SIZES),
+    *(Scenario(f"W6/{n}", f"{n} MiB handed over", "us", memory.handing_over(n), Target(2), slow=n > 16) for n in memory.SIZES),
+    *(Scenario(f"W6/{n}c", f"{n} MiB copied", "us", memory.copying(n), Target(1.25, times="memcpy, warm"), slow=n > 16) for n in memory.SIZES),
     Scenario(
         "W7",
         "spawn, first message, join",

@@ -55,3 +55,10 @@ def leaks_handles_and_a_lease(ch: Any, told: Any) -> None:
     lease.__enter__()
     leak(ch)
     leak(lease)
+
+
+def echo(there: Any, back: Any, move: bool) -> None:
+    """Send back what comes, until nothing more does."""
+    for value in there:
+        back.send(csp.move(value) if move else value)
+        del value
