@@ -39,7 +39,7 @@ ref.join(10)
 
 @pytest.mark.parametrize("kind", ["share", "memoryview", "bytes", "SharedBuffer", "the same buffer", "move", "in a dict"])
 def test_memory_is_flat_over_10000_messages_of_a_mebibyte(kind: str) -> None:
-    """Or of 128 KiB, of `bytes`. There and back between two interpreters: the process grows by less than 4 MiB, that is 400 bytes a message, and no handle is left."""
+    """There and back between two interpreters, `bytes` of 128 KiB: the process grows by less than 400 bytes a message, and no handle is left."""
     run(f"KIND, ISOLATION, MESSAGES = {kind!r}, 'interpreter', 10_000\n{PROGRAM}")
 
 
