@@ -225,7 +225,7 @@ def refused_module(error: "RemoteError | BaseException") -> str | None:
 def in_words(error: RemoteError) -> str:
     """The error as our messages tell it: what it says; but of a module that refuses subinterpreters, what to do about it."""
     module = refused_module(error)
-    if module is None:
+    if module is None or "isolation=" in error.message:  # a DecodeError says it by itself
         return str(error)
     advice = f"{module} does not load in a subinterpreter: give the actor that needs it isolation='process', or 'thread'"
     return f"{error.type_name}: {advice}" if error.type_name in ("ImportError", "ModuleNotFoundError") else f"{error} [{advice}]"

@@ -76,6 +76,13 @@ def test_an_error_of_its_own_keeps_its_words() -> None:
     assert re.search(r"RuntimeError: it takes numpy \[numpy\S+ does not load in .* isolation='process', or 'thread'\]$", str(caught.value))
 
 
+def test_an_array_that_does_not_arrive_is_explained_once() -> None:
+    """As an argument of an actor that has no numpy: the words are those of the DecodeError, and no more."""
+    with pytest.raises(csp.ActorStartError) as caught:
+        csp.spawn(bodies.add, refused_bodies.numpy.ones(2), 1)
+    assert str(caught.value).count("isolation=") == str(caught.value).count("does not load") == 1
+
+
 def test_other_import_errors_are_left_alone() -> None:
     """A missing module is told as Python tells it."""
     with pytest.raises(csp.ActorFailed) as caught:
