@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 import csp
-from csp import ChildSpec, Supervisor
+from csp import Backoff, ChildSpec, Supervisor
 from csp.testing import wait_until
 from tests.unit import end_bodies as bodies
 
@@ -60,3 +60,73 @@ def test_end_of_a_child_is_followed_by_what_its_restart_type_says(strategy, rest
             assert csp.whereis("it") is None
             with pytest.raises(csp.ActorDied):
                 ref.send("return")
+
+
+# --- between two lives ---
+
+
+def follows(id, **options):
+    return ChildSpec(bodies.follows, id=id, isolation="thread", **options)
+
+
+def states(supervisor):
+    return {child.id: child.state for child in supervisor.children()}
+
+
+NEVER = Backoff(first=1000, max=1000)  # not in this test
+
+
+@pytest.mark.parametrize("verb", ["join", "stop", "kill", "drain"])
+def test_verbs_between_lives_speak_of_the_last_one(verb):
+    """At once; none of them is about the life to come, which comes."""
+    with Supervisor([follows("a", backoff=NEVER)]) as tree:
+        ref = tree["a"]
+        assert ref.alive
+        ref.send("raise")
+        wait_until(lambda: states(tree) == {"a": "restarting"}, LIMIT)
+        assert not ref.alive
+        assert getattr(ref, verb)().reason == "failed"
+        assert ref.exited.recv(LIMIT).reason == "failed"
+        assert states(tree) == {"a": "restarting"} and csp.whereis("a") == ref
+        assert tree.restart_child("a") == ref and ref.epoch == 2
+        exited = ref.exited
+        ref.send("done")
+        assert exited.recv(LIMIT).value == "done"
+
+
+
+def test_mailbox_survives_one_back_off_after_the_other():
+    """Also if the first message of what had waited fails again: what is behind it is served by the life after that."""
+    with Supervisor([follows("a", backoff=Backoff(first=0.05, factor=1.0, jitter=0))], max_restarts=10) as tree:
+        ref = tree["a"]
+        for order in ("raise", "raise", "raise", "wait", "wait"):
+            ref.send(order)
+        wait_until(lambda: ref.epoch == 6 and ref.alive, LIMIT)
+        assert [ref.statistics().queued, ref.statistics().discarded] == [0, 0]
+        assert tree.children()[0].last_exit.value == "wait"
+
+
+@pytest.mark.parametrize("how", ["terminate_child", "delete_child", "stop"])
+def test_calls_that_wait_for_a_life_fail_when_none_is_left(how):
+    """At once, as do those that come later."""
+    with Supervisor([ChildSpec(bodies.Answers, id="a", isolation="thread", backoff=NEVER)]) as tree:
+        ref = tree["a"]
+        ref.cast.fail()
+        wait_until(lambda: states(tree) == {"a": "restarting"}, LIMIT)
+        reply = ref.ask.answer()
+        assert not csp.select([reply], timeout=0.02)
+        tree.stop() if how == "stop" else getattr(tree, how)("a")
+        for late in (reply, ref.ask):
+            with pytest.raises(csp.ActorDied):
+                (late.answer() if late is not reply else late).result(LIMIT)
+
+
+def test_calls_that_wait_for_a_life_are_answered_by_it():
+    """Whoever asked does not notice that there was none."""
+    with Supervisor([ChildSpec(bodies.Answers, id="a", isolation="thread", backoff=NEVER)]) as tree:
+        ref = tree["a"]
+        ref.cast.fail()
+        wait_until(lambda: states(tree) == {"a": "restarting"}, LIMIT)
+        reply = ref.ask.answer()
+        tree.restart_child("a")
+        assert reply.result(LIMIT) == 2

@@ -221,6 +221,17 @@ def test_temporary_sibling_is_removed_by_a_group_restart(strategy):
     assert "t" not in rig.states()
 
 
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+def test_added_child_is_a_member_of_the_group(strategy):
+    """The last one, whoever fails; and what it fails of concerns the others as the strategy says."""
+    rig = running("a", "b", strategy=strategy)
+    rig.command("start_child", spec("new"))
+    rig.take_log()
+    assert rig.ends("a").take_log() == ["stop new", "stop b", "start a", "start b", "start new"]
+    rig.ends("new")
+    assert rig.take_log() == {"one_for_all": ["stop b", "stop a", "start a", "start b", "start new"], "rest_for_one": ["start new"]}[strategy]
+
+
 @pytest.mark.parametrize("restart", ["permanent", "transient"])
 def test_siblings_names_are_kept_over_a_group_restart(restart):
     """Their stop says that they come back."""

@@ -5,7 +5,7 @@ import math
 import pytest
 
 import csp
-from csp import Backoff, ChildSpec, DynamicSupervisor, Supervisor
+from csp import ChildSpec, DynamicSupervisor, Supervisor
 from csp.testing import wait_until
 from tests.unit import end_bodies as bodies
 from tests.unit.supervision_rig import running
@@ -118,43 +118,3 @@ def test_significance_is_checked_by_start_child_too():
             with pytest.raises(ValueError, match="'s'"):
                 supervisor.start_child(significant)
             assert supervisor.children() == []
-
-
-# --- mailboxes between lives ---
-
-
-def test_mailbox_survives_one_back_off_after_the_other():
-    """Also if the first message of what had waited fails again: what is behind it is served by the life after that."""
-    with Supervisor([follows("a", backoff=Backoff(first=0.05, factor=1.0, jitter=0))], max_restarts=10) as tree:
-        ref = tree["a"]
-        for order in ("raise", "raise", "raise", "wait", "wait"):
-            ref.send(order)
-        wait_until(lambda: ref.epoch == 6 and ref.alive, LIMIT)
-        assert [ref.statistics().queued, ref.statistics().discarded] == [0, 0]
-        assert tree.children()[0].last_exit.value == "wait"
-
-
-@pytest.mark.parametrize("how", ["terminate_child", "delete_child", "stop"])
-def test_calls_that_wait_for_a_life_fail_when_none_is_left(how):
-    """At once, as do those that come later."""
-    with Supervisor([ChildSpec(bodies.Answers, id="a", isolation="thread", backoff=Backoff(first=1000, max=1000))]) as tree:
-        ref = tree["a"]
-        ref.cast.fail()
-        wait_until(lambda: states(tree) == {"a": "restarting"}, LIMIT)
-        reply = ref.ask.answer()
-        assert not csp.select([reply], timeout=0.02)
-        tree.stop() if how == "stop" else getattr(tree, how)("a")
-        for late in (reply, ref.ask):
-            with pytest.raises(csp.ActorDied):
-                (late.answer() if late is not reply else late).result(LIMIT)
-
-
-def test_calls_that_wait_for_a_life_are_answered_by_it():
-    """Whoever asked does not notice that there was none."""
-    with Supervisor([ChildSpec(bodies.Answers, id="a", isolation="thread", backoff=Backoff(first=1000, max=1000))]) as tree:
-        ref = tree["a"]
-        ref.cast.fail()
-        wait_until(lambda: states(tree) == {"a": "restarting"}, LIMIT)
-        reply = ref.ask.answer()
-        tree.restart_child("a")
-        assert reply.result(LIMIT) == 2

@@ -12,6 +12,20 @@ def fetch():
     """Never run."""
 
 
+def test_defaults():
+    """Those of the contract: what is not said is what most trees want."""
+    spec = ChildSpec(fetch)
+    assert (spec.args, dict(spec.kwargs), spec.id, spec.restart, spec.shutdown, spec.count) == ((), {}, None, "permanent", 5.0, 1)
+    assert (spec.backoff, spec.significant, spec.isolation, spec.name) == (None, False, None, None)
+    back_off = Backoff()
+    assert (back_off.first, back_off.factor, back_off.max, back_off.jitter, back_off.reset_after) == (0.1, 2.0, 30.0, 0.1, 60.0)
+    static, dynamic = Supervisor([]), DynamicSupervisor()
+    assert static._rules == ("one_for_one", 3, 5.0, "never", False, math.inf)
+    assert dynamic._rules == ("one_for_one", 3, 5.0, "never", True, math.inf)
+    for inner in (static._spec, dynamic._spec):
+        assert (inner.restart, inner.shutdown, inner.significant) == ("permanent", None, False)
+
+
 def test_duplicate_ids_are_refused():
     """Given or by default; a pool's too; two supervisors without an id as well."""
     for children in (
