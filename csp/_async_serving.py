@@ -1,8 +1,9 @@
 """`async def` actors: a function, or a class with `async def` methods, under trio (or asyncio) in the actor's own thread.
 
 A stop is a cancellation: what the actor awaits, channel or not, is cancelled, `finally` blocks run, and `on_stop` runs outside of
-the cancelled part.  An actor that traps stops is not cancelled; it looks at `current_actor().stopping`.  A kill is as for all
-actors; the wait for the stop that is always under way lets the event loop hear of it.
+the cancelled part.  An actor that traps stops is not cancelled; it looks at `current_actor().stopping`.  A kill is a cancellation
+too, without `on_stop`: the wait for the stop that is always under way lets the event loop hear of it, and what the tasks hold, a
+child process say, ends with them.  What has not ended then is dropped where it is, by `Killed`.
 
 A class handles one message at a time, unless it was declared `concurrency=n`: then up to n are handled by tasks of their own.
 """
@@ -42,15 +43,19 @@ class _Trio:
     def run(self, body: "Body", stopping: "Stopping", last: "Body | None" = None) -> "Any":
         """What `body` returns; if a stop has cancelled it, `last` is run, or else `Stopped` raised."""
         trio = self.module
+        killed = False
 
         async def watch(scope: "Any") -> None:
-            await _asked(stopping)
+            nonlocal killed
+            killed = not await _asked(stopping)
             scope.cancel()
 
         async def life() -> "Any":
             with trio.CancelScope() as scope:
                 trio.lowlevel.spawn_system_task(watch, scope)
                 result = await body()
+            if killed:
+                return None
             if last is not None:
                 await last()
             elif scope.cancelled_caught:
@@ -79,13 +84,14 @@ class _Asyncio:
         asyncio = self.module
 
         async def life() -> "Any":
-            stopped, result = False, None
+            stopped, over, result = False, False, None
 
             async def watch(task: "Any") -> None:
                 nonlocal stopped
-                await _asked(stopping)
-                stopped = True
-                task.cancel()
+                asked = await _asked(stopping)
+                if not over:  # else its own cancellation came too late
+                    stopped = asked
+                    task.cancel()
 
             asyncio.get_running_loop().set_exception_handler(_no_news_of_kills)
             this = asyncio.current_task()
@@ -98,7 +104,11 @@ class _Asyncio:
                 this.uncancel()
                 if last is None:
                     raise Stopped("the actor was stopped") from None
+            else:
+                if stopped:  # at the same time: the cancellation is still to come
+                    this.uncancel()
             finally:
+                over = True
                 watcher.cancel()
             if last is not None:
                 await last()
@@ -137,7 +147,7 @@ def _or_killed(run: "Callable[[], Any]") -> "Any":
         try:
             return run()
         except BaseException as error:  # not only Killed: trio.TrioInternalError, if it came in the middle of trio's own code
-            if _core.boot_asked() not in ("kill", "watchdog"):
+            if not _killed():
                 raise
             rest = error
     except Killed as error:  # once more, just here
@@ -147,12 +157,17 @@ def _or_killed(run: "Callable[[], Any]") -> "Any":
     raise Killed("the actor was killed")
 
 
+_dropping = False  # an event loop is thrown away just now
+
+
 def _thrown_away(error: "BaseException | None") -> bool:
+    global _dropping
     try:
         import gc
         import warnings
 
         hook, sys.unraisablehook = sys.unraisablehook, _no_news
+        _dropping = True
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -170,6 +185,7 @@ def _thrown_away(error: "BaseException | None") -> bool:
                     if not gc.collect():
                         break
         finally:
+            _dropping = False
             if hook is not _no_news and _ref.home() is None:  # else the interpreter ends
                 sys.unraisablehook = hook
     except Killed:
@@ -182,20 +198,29 @@ def _no_news(_: object) -> None:
 
 
 def _no_news_of_kills(loop: "Any", context: "dict[str, Any]") -> None:
-    if not isinstance(context.get("exception"), Killed):
+    if not _dropping and not isinstance(context.get("exception"), Killed):
         loop.default_exception_handler(context)
 
 
-async def _asked(stopping: "Stopping") -> None:
-    """Until a stop is asked; for ever if it is trapped.  A kill breaks this off in any case, and so wakes the loop."""
+async def _asked(stopping: "Stopping") -> bool:
+    """Until a stop is asked; for ever if it is trapped.  A kill breaks this off in any case, and so wakes the loop: then False."""
     try:
         await (stopping or _core.never()).arecv()
     except (EndOfChannel, Killed):
         pass
+    if not _killed():
+        return True
+    _core.unwinding(True)
+    return False
+
+
+def _killed() -> bool:
+    return _core.boot_asked() in ("kill", "watchdog")
 
 
 def _loop(options: "dict[str, Any]") -> "_Trio | _Asyncio":
     _core.ignore_stops()  # they come as cancellations
+    _core.unwinding(False)
     return _Asyncio() if options.get("loop") == "asyncio" else _Trio()
 
 
@@ -219,11 +244,20 @@ class _ThreadPerJob:
     def start_thread_soon(
         self, job: "Callable[[], Any]", deliver: "Callable[[Any], object]", name: "str | None" = None
     ) -> None:
+        import errno
         import threading
 
         import outcome
 
-        threading.Thread(target=lambda: deliver(outcome.capture(job)), name=name, daemon=False).start()
+        def run() -> None:
+            result = outcome.capture(job)
+            try:
+                deliver(result)
+            except OSError as error:
+                if error.errno != errno.EBADF:  # a kill has dropped the run, and with it the socket that would wake it
+                    raise
+
+        threading.Thread(target=run, name=name, daemon=False).start()
 
 
 # --- a function ---
@@ -257,8 +291,8 @@ def serve_class(
             raise
         except BaseException as error:
             failure = _failure(error, loop.cancelled)
-            if failure is None:
-                raise  # cancelled by the stop
+            if failure is None or _killed():
+                raise  # cancelled by the stop, or by the kill
             await _failed(instance, failure)
             raise failure from failure.__cause__
 

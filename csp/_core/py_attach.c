@@ -6,6 +6,7 @@
 #include "py_interp.h"
 
 #define RESEND (50 * 1000000LL) /* code may catch Killed once: raise it again and again */
+#define UNWIND (500 * 1000000LL) /* for an event loop that is cancelling its tasks */
 
 /* --- the guard --- */
 
@@ -62,6 +63,7 @@ void csp_guard_open(csp_owner *owner)
     owner->interp = interp;
     owner->ident = PyThread_get_thread_ident();
     owner->tstate = PyThreadState_Get();
+    owner->unwinding = CSP_UNWINDS_BY_FORCE;
     csp_lock_release(&owner->lock);
 }
 
@@ -161,6 +163,31 @@ int csp_owner_watch(csp_owner *owner)
 
 /* --- service threads --- */
 
+void csp_owner_unwinds(csp_owner *owner, csp_unwinding how)
+{
+    csp_lock_acquire(&owner->lock);
+    owner->unwinding = how;
+    csp_lock_release(&owner->lock);
+    next_turn(owner);
+}
+
+/* The waits are broken off.  An event loop that hears of it so cancels its tasks, and what these hold, a child process say, ends with
+ * them: let it.  One that computes, or does not come to an end, is dropped where it is. */
+static void let_unwind(csp_owner *owner)
+{
+    csp_time began = csp_now();
+    for (;;) {
+        uint32_t turn = atomic_load_explicit(&owner->turn, memory_order_acquire); /* before looking: no lost wake-up */
+        csp_lock_acquire(&owner->lock);
+        csp_unwinding how = owner->interp == NULL ? CSP_UNWINDS_BY_FORCE : owner->unwinding;
+        csp_lock_release(&owner->lock);
+        csp_time until = began + (how == CSP_UNWINDING ? UNWIND : RESEND);
+        if (how == CSP_UNWINDS_BY_FORCE || csp_now() >= until)
+            return;
+        csp_futex_wait(&owner->turn, turn, until);
+    }
+}
+
 static void *throw_main(void *arg)
 {
     throw_job *job = arg;
@@ -169,6 +196,8 @@ static void *throw_main(void *arg)
         keep_stack(owner);
         csp_actor_ask_kill_of(owner->actor, owner); /* after the look, or its next wait would end it before */
         job->what = CSP_THROW_KILLED;
+    } else if (job->what == CSP_THROW_KILLED) {
+        let_unwind(owner);
     }
     while (throw_once(owner, job->what) && job->what == CSP_THROW_KILLED) {
         uint32_t turn = atomic_load_explicit(&owner->turn, memory_order_acquire); /* before looking: no lost wake-up */

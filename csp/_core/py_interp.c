@@ -581,6 +581,15 @@ static PyObject *ignore_stops(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *unwinding(PyObject *module, PyObject *begun)
+{
+    csp_owner *owner = csp_owner_or_raise();
+    if (owner == NULL)
+        return NULL;
+    csp_owner_unwinds(owner, begun == Py_True ? CSP_UNWINDING : CSP_UNWINDS_ITSELF);
+    Py_RETURN_NONE;
+}
+
 static PyObject *interpreter_id(PyObject *module, PyObject *unused)
 {
     return PyLong_FromLongLong(PyInterpreterState_GetID(PyInterpreterState_Get()));
@@ -648,6 +657,9 @@ PyMethodDef csp_interp_functions[] = {
      PyDoc_STR("await_message(begin) -> bool\n\nA class actor begins or ends its wait for a message; True: it was asked to stop.")},
     {"ignore_stops", ignore_stops, METH_NOARGS,
      PyDoc_STR("A stop of the actor does not break off the waits of this thread, which serves the others.")},
+    {"unwinding", unwinding, METH_O,
+     PyDoc_STR("unwinding(begun)\n\nThis actor's event loop will cancel its tasks when it hears of a kill, or does so now: no Killed "
+               "strikes it until it has had time for that.")},
     {"interpreter_id", interpreter_id, METH_NOARGS, PyDoc_STR("CPython's number of this interpreter.")},
     {"boot_exit", boot_exit, METH_VARARGS,
      PyDoc_STR("boot_exit(exit, returned, failed)\n\nKeep the Exit, to be announced once the interpreter has ended.")},

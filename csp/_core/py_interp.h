@@ -16,6 +16,10 @@
 #include "state.h"
 #include "watchdog.h"
 
+/* How the code of an actor ends when it is killed: by Killed raised in it; or, being an event loop that waits for this, by cancelling
+ * its tasks when it hears of it, and only if that does not end it by Killed; it is cancelling them. */
+typedef enum { CSP_UNWINDS_BY_FORCE, CSP_UNWINDS_ITSELF, CSP_UNWINDING } csp_unwinding;
+
 typedef struct csp_owner {
     _Atomic uint32_t refs;   /* acquire-release in decref */
     csp_actor *actor;        /* immutable, counted */
@@ -40,15 +44,20 @@ typedef struct csp_owner {
     unsigned long ident;     /* guarded by lock: the thread for PyThreadState_SetAsyncExc, while interp is set */
     uint32_t inside;         /* guarded by lock: threads in the guard */
     bool killing;            /* guarded by lock: a service thread is at work */
+    csp_unwinding unwinding; /* guarded by lock: of its code, which is an event loop or not */
     uint32_t askers;         /* guarded by lock: threads that want its stack */
     csp_time asked_at;       /* guarded by lock: since when there are any */
     csp_watch watch;         /* its fields name their guards; begun and ended in the owner's thread */
     struct csp_owner *next, *prev; /* guarded by the list's lock: py_stacks.c */
-    _Atomic uint32_t turn;   /* futex word, + 1 when `inside` falls to 0 and when the gate closes; release / acquire in waits */
+    _Atomic uint32_t turn;   /* futex word, + 1 when `inside` falls to 0, when the gate closes and when `unwinding` changes;
+                                release / acquire in waits */
 } csp_owner;
 
 void csp_owner_incref(csp_owner *owner);
 void csp_owner_decref(csp_owner *owner);
+
+/* In the owner's thread, while it runs code. */
+void csp_owner_unwinds(csp_owner *owner, csp_unwinding how);
 
 /* The owner whose thread this is, or NULL. */
 csp_owner *csp_current_owner(void);

@@ -95,6 +95,7 @@ class Desk:
         await self.told.asend("start")
 
     async def on_stop(self, reason: str) -> None:
+        await csp.after(0).arecv()
         await self.told.asend(("stop", reason))
 
     async def on_failure(self, error: BaseException) -> None:
@@ -278,6 +279,13 @@ def test_a_stop_cancels_what_is_in_hand(any_desk: Any) -> None:
         reply.result(20)
     assert told.recv(1) == ("stop", "shutdown")
     assert channel.statistics().waiting_receivers == 0
+
+
+def test_one_that_waits_for_a_message_is_stopped(any_desk: Any) -> None:
+    """It hears of the stop in two ways at once, and `on_stop` is not cancelled by either."""
+    ref, told = any_desk
+    assert ref.stop(20).reason == "shutdown"
+    assert told.recv(1) == ("stop", "shutdown")
 
 
 def test_a_drain_finishes_what_is_queued(any_desk: Any) -> None:
