@@ -4,14 +4,14 @@
  *
  *   ground     mem.h lock status.h           memory, locks and their order, what an operation may answer
  *   engine     park msg queue waiter loop    a sleeping thread, a value in flight, a buffer, a blocked operation, an event loop
- *              chan sync region              a channel, a primitive of csp.sync, memory of no interpreter
+ *              chan sync region slab         a channel, a primitive of csp.sync, memory of no interpreter, memory of two processes
  *              select interp registry        waiting for several, what an interpreter holds, process-wide tables
  *              deadlock clock                who can never be helped; what timers and timeouts go by
  *              actor actor_table             an actor's record, lives and ends; which actors there are
  *   crossing   encode decode buffer share shared_buffer move letter   Python objects <-> messages
  *   shell      errors py_wait                status -> exception; the one blocking wait
  *              py_channel py_bounds py_lease py_select py_interp py_attach py_warm py_leak py_origin py_actor py_call
- *              py_exit
+ *              py_exit py_slab
  *
  * Ground and engine never include Python.h: they are tested as a plain C program under sanitizers.  "The life of one
  * send" in docs/explanation walks through the functions that a value passes.
@@ -223,6 +223,8 @@ static int execute(PyObject *module)
         csp_stack_functions,
         csp_codec_functions,
         csp_share_functions,
+        csp_shared_buffer_functions,
+        csp_slab_functions,
         csp_move_functions,
     };
     if (import_errors(state) < 0 || intern_names(state) < 0 || add_interpreter(state) < 0)
@@ -241,6 +243,7 @@ static int execute(PyObject *module)
         csp_add_block_type,
         csp_add_share_type,
         csp_add_shared_buffer_type,
+        csp_add_slab_types,
         csp_add_moved_type,
         csp_add_actor_types,
         csp_add_verb_type,
@@ -256,7 +259,7 @@ static int execute(PyObject *module)
 #define STATE_OBJECTS(V)                                                                            \
     V(channel_type) V(send_channel_type) V(recv_channel_type) V(lease_type) V(statistics_type)      \
     V(selected_type) V(selector_type) V(block_type) V(actor_type) V(ref_type) V(verb_type)          \
-    V(wait_type) V(loop_type) V(shared_view_type) V(shared_buffer_type) V(buffer_statistics_type) V(moved_type) V(pickling) V(awaiting)                           \
+    V(wait_type) V(loop_type) V(shared_view_type) V(shared_buffer_type) V(buffer_statistics_type) V(descriptor_type) V(slab_type) V(moved_type) V(pickling) V(awaiting)                           \
     V(str_index) V(str_channel) V(str_cause) V(str_sent) V(str_case)
 
 static int traverse(PyObject *module, visitproc visit, void *arg)

@@ -22,7 +22,7 @@ of_the_source = pytest.mark.skipif(
 
 GROUND = {"mem", "status", "park", "lock"}
 ENGINE = {
-    "msg", "waiter", "queue", "loop", "chan", "bounds", "sync", "region",
+    "msg", "waiter", "queue", "loop", "chan", "bounds", "sync", "region", "slab",
     "select", "interp", "registry", "deadlock", "actor", "actor_table", "watchdog", "clock",
 }
 CROSSING = {"state", "codec", "flat", "crossing", "encode", "encode_view", "encoder", "decode", "buffer", "share", "shared_buffer", "move", "letter", "stack"}

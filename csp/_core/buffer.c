@@ -91,6 +91,12 @@ int csp_add_block_type(PyObject *module, csp_state *state)
     return csp_add_reducer(module);
 }
 
+csp_block *csp_block_of_view(csp_state *state, PyObject *view)
+{
+    PyObject *base = PyMemoryView_Check(view) ? PyMemoryView_GET_BASE(view) : NULL;
+    return base != NULL && Py_TYPE(base) == state->block_type ? ((block_object *)base)->block : NULL;
+}
+
 PyObject *csp_block_view(csp_state *state, csp_block *block, const char *format, size_t format_length, Py_ssize_t itemsize,
                          int ndim, const Py_ssize_t *shape, bool readonly)
 {

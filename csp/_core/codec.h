@@ -58,6 +58,12 @@ PyObject *csp_pickling(csp_state *state);
 PyObject *csp_block_view(csp_state *state, csp_block *block, const char *format, size_t format_length, Py_ssize_t itemsize,
                          int ndim, const Py_ssize_t *shape, bool readonly);
 
+/* crossing.c: this thread receives pickled values as they came, to send them on, and writes into none of their memory. */
+extern _Thread_local bool csp_passes_on;
+
+/* The block that a memoryview made by csp_block_view is a view of, or a part of; borrowed.  NULL without an exception: of none. */
+csp_block *csp_block_of_view(csp_state *state, PyObject *view);
+
 /* Add `reducer_override`, the C method of csp._pickling's pickler, to the module. */
 int csp_add_reducer(PyObject *module);
 

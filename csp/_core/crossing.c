@@ -254,7 +254,7 @@ static void wrap_error(csp_state *state)
     PyErr_SetRaisedException(error);
 }
 
-_Thread_local bool csp_passes_on = false; /* process-wide in kind, one a thread: pickled values are passed on as they came */
+_Thread_local bool csp_passes_on = false; /* process-wide in kind, one a thread; see codec.h */
 
 /* Pickled((pickle, parts)): whoever gets it sends it on, and rebuilds nothing. */
 static PyObject *pass_on(csp_state *state, const char *pickle, size_t length, PyObject *parts)

@@ -330,7 +330,7 @@ static PyObject *get_view(decoder *d)
         shape[i] = (Py_ssize_t)get_size(d);
     /* Acquire, pairs with the release in csp_block_decref(): if we are the last, whoever else had it is done with it.  A clone of
      * this message may be decoded elsewhere, and two receivers must not stand on one memory. */
-    if (d->keep || atomic_load_explicit(&block->refs, memory_order_acquire) > 1) {
+    if (d->keep || (!csp_block_is_laid(block) && atomic_load_explicit(&block->refs, memory_order_acquire) > 1)) {
         csp_block *copy = csp_block_new(block->size);
         if (copy == NULL)
             return PyErr_NoMemory();

@@ -49,17 +49,10 @@ static int copy_view(unsigned char *to, const Py_buffer *view, char order)
 
 /* --- buffers --- */
 
-/* The copy of a buffer; what tells its shape follows the tag. */
-static outcome write_view(encoder *e, const Py_buffer *view, char order)
+/* The memory in `block`, which is taken over; what tells its shape follows the tag. */
+static outcome write_block(encoder *e, const Py_buffer *view, csp_block *block)
 {
     size_t format = strlen(view->format);
-    csp_block *block = csp_block_new((size_t)view->len);
-    if (block == NULL)
-        return no_memory();
-    if (copy_view(block->data, view, order) < 0) {
-        csp_block_decref(block);
-        return FAILED;
-    }
     outcome r = csp_encoder_part(e, TAG_VIEW, &csp_block_part, block, 0);
     if (r != WRITTEN)
         return r;
@@ -75,13 +68,38 @@ static outcome write_view(encoder *e, const Py_buffer *view, char order)
     return WRITTEN;
 }
 
+/* The copy of a buffer. */
+static outcome write_view(encoder *e, const Py_buffer *view, char order)
+{
+    csp_block *block = csp_block_new((size_t)view->len);
+    if (block == NULL)
+        return no_memory();
+    if (copy_view(block->data, view, order) < 0) {
+        csp_block_decref(block);
+        return FAILED;
+    }
+    return write_block(e, view, block);
+}
+
+/* The block that the memoryview is a view of, all of it, if it may go on as it is, borrowed: whoever passes on does not write. */
+static csp_block *passed_block(encoder *e, PyObject *object, const Py_buffer *view)
+{
+    csp_block *block = csp_passes_on ? csp_block_of_view(e->state, object) : NULL;
+    bool whole = block != NULL && csp_block_is_laid(block) && view->buf == block->data && view->len == (Py_ssize_t)block->size &&
+                 PyBuffer_IsContiguous(view, 'C');
+    return whole ? block : NULL;
+}
+
 outcome csp_encoder_memoryview(encoder *e, PyObject *object)
 {
     RETURN_IF_SEEN(e, object);
     Py_buffer view;
     if (PyObject_GetBuffer(object, &view, PyBUF_FULL_RO) < 0)
         return FAILED;
-    outcome r = write_view(e, &view, 'C');
+    csp_block *passed = passed_block(e, object, &view);
+    if (passed != NULL)
+        csp_block_incref(passed);
+    outcome r = passed != NULL ? write_block(e, &view, passed) : write_view(e, &view, 'C');
     PyBuffer_Release(&view);
     return r;
 }

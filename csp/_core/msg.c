@@ -56,6 +56,8 @@ static struct {
     long live[2];               /* guarded by lock */
 } big = {.lock = CSP_LOCK_INIT(POOL)}; /* process-wide */
 
+static _Atomic long nlaid; /* process-wide; relaxed: for the census only.  Blocks whose memory is not the pool's */
+
 /* --- classes --- */
 
 static uint32_t log2_floor(size_t n) { return 63u - (uint32_t)__builtin_clzll((unsigned long long)n); }
@@ -292,7 +294,7 @@ static long live(int kind)
 }
 
 long csp_blobs_live(void) { return live(LIVE_BLOBS); }
-long csp_blocks_live(void) { return live(LIVE_BLOCKS); }
+long csp_blocks_live(void) { return live(LIVE_BLOCKS) + atomic_load_explicit(&nlaid, memory_order_relaxed); } /* see there */
 
 /* --- blobs --- */
 
@@ -418,6 +420,19 @@ csp_block *csp_block_new(size_t size)
     atomic_init(&block->refs, 1);
     block->pool_class = class;
     block->size = size;
+    block->reclaim = NULL;
+    return block;
+}
+
+csp_block *csp_block_lay(unsigned char *data, size_t size, void (*reclaim)(csp_block *block), void *owner)
+{
+    csp_block *block = (csp_block *)(void *)(data - offsetof(csp_block, data));
+    atomic_init(&block->refs, 1);
+    block->pool_class = 0;
+    block->size = size;
+    block->reclaim = reclaim;
+    block->owner = owner;
+    atomic_fetch_add_explicit(&nlaid, 1, memory_order_relaxed); /* see there */
     return block;
 }
 
@@ -429,14 +444,25 @@ void csp_block_incref(csp_block *block)
 void csp_block_decref(csp_block *block)
 {
     /* Release our accesses to, and acquire those of, whoever drops the last one: the memory is written again. */
-    if (atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) == 1)
+    if (atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (block->reclaim == NULL) {
         pool_give(block, block->pool_class, LIVE_BLOCKS);
+        return;
+    }
+    atomic_fetch_sub_explicit(&nlaid, 1, memory_order_relaxed); /* see there */
+    block->reclaim(block);
 }
 
 static void block_part_release(void *self) { csp_block_decref(self); }
 
 static void *block_part_clone(void *self)
 {
+    const csp_block *block = self;
+    if (csp_block_is_laid(block)) { /* see there */
+        csp_block *copy = csp_block_new(block->size);
+        return copy == NULL ? NULL : (memcpy(copy->data, block->data, block->size), copy);
+    }
     csp_block_incref(self);
     return self;
 }

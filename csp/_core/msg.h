@@ -134,11 +134,17 @@ typedef struct csp_block {
     _Atomic uint32_t refs;       /* acquire-release in decref */
     uint32_t pool_class;         /* immutable: where its memory goes back to */
     size_t size;                 /* immutable until the block is recycled: bytes asked for */
-    unsigned char room[48 - 2 * sizeof(size_t)]; /* a free chunk of the pool is laid over the header: msg.c */
+    void (*reclaim)(struct csp_block *block); /* immutable: of memory that is not the pool's, what ends its use; else NULL */
+    void *owner;                 /* immutable: RAW, for `reclaim` */
+    unsigned char room[48 - 2 * sizeof(size_t) - 2 * sizeof(void *)]; /* a free chunk of the pool is laid over the header: msg.c */
     _Alignas(16) unsigned char data[];
 } csp_block;
 
 csp_block *csp_block_new(size_t size); /* refs = 1; NULL without memory */
+/* A block whose data are `data`, 16 bytes aligned, with room for a header before them; with the last reference goes reclaim(block). */
+csp_block *csp_block_lay(unsigned char *data, size_t size, void (*reclaim)(csp_block *block), void *owner);
+/* Whether its memory is not the pool's.  Then one message at most has it; whoever else has a reference is done with the bytes. */
+static inline bool csp_block_is_laid(const csp_block *block) { return block->reclaim != NULL; }
 void csp_block_incref(csp_block *block);
 void csp_block_decref(csp_block *block);
 extern const csp_part_ops csp_block_part; /* part.self is a csp_block* */

@@ -420,6 +420,30 @@ static PyObject *buffer_compare(PyObject *a, PyObject *b, int op)
     return PyBool_FromLong(same == (op == Py_EQ));
 }
 
+/* For the process of an actor, which maps it. */
+static PyObject *buffer_file(PyObject *module, PyObject *op)
+{
+    if (!csp_is_shared_buffer(csp_state_of_module(module), op))
+        return PyErr_Format(PyExc_TypeError, "a SharedBuffer, not %.100s", Py_TYPE(op)->tp_name);
+    csp_region *region = is_forked(op) || is_closed(op) ? NULL : csp_region_export(end_of(op), true); /* it stays while we look */
+    if (region == NULL)
+        return refuse(op);
+    Py_ssize_t mapped = (Py_ssize_t)region->mapped;
+    bool filed = region->fd >= 0;
+    PyObject *file = filed ? csp_descriptor_of(csp_state_of_module(module), region->fd) : NULL;
+    csp_region_unexport(chan_of(op));
+    csp_region_unpin(chan_of(op));
+    if (!filed)
+        Py_RETURN_NONE;
+    return file == NULL ? NULL : Py_BuildValue("(Nnn)", file, mapped, buffer_of(op)->extent.offset);
+}
+
+PyMethodDef csp_shared_buffer_functions[] = {
+    {"buffer_file", buffer_file, METH_O,
+     PyDoc_STR("buffer_file(buffer, /) -> (Descriptor, its bytes, offset of the buffer in it), or None: it is in no file")},
+    {NULL},
+};
+
 /* --- the type --- */
 
 PyDoc_STRVAR(buffer_doc,

@@ -38,6 +38,7 @@ typedef struct csp_state {
     PyTypeObject *block_type;        /* exporter over a csp_block */
     PyTypeObject *shared_view_type;  /* SharedView: share.c */
     PyTypeObject *shared_buffer_type, *buffer_statistics_type; /* SharedBuffer: shared_buffer.c */
+    PyTypeObject *descriptor_type, *slab_type; /* py_slab.c */
     PyTypeObject *moved_type;        /* what move() returns: move.c */
     PyTypeObject *actor_type;        /* handle on a csp_actor: ActorRef's C base */
     PyTypeObject *ref_type;          /* csp.ActorRef, set by csp.actors; NULL until then */
@@ -150,6 +151,7 @@ int csp_call_at_exit(PyObject *module, const char *function);
 int csp_add_block_type(PyObject *module, csp_state *state);   /* buffer.c */
 int csp_add_share_type(PyObject *module, csp_state *state);   /* share.c */
 int csp_add_shared_buffer_type(PyObject *module, csp_state *state); /* shared_buffer.c */
+int csp_add_slab_types(PyObject *module, csp_state *state);   /* py_slab.c */
 int csp_add_moved_type(PyObject *module, csp_state *state);   /* move.c */
 int csp_add_actor_types(PyObject *module, csp_state *state);  /* py_actor.c */
 int csp_add_verb_type(PyObject *module, csp_state *state);    /* py_ask.c */
@@ -157,6 +159,9 @@ int csp_add_verb_type(PyObject *module, csp_state *state);    /* py_ask.c */
 /* Note where in the program the channel was made, if that is switched on.  Attached; no exception is set or lost; `chan` may be NULL,
  * and others may know of it already. */
 void csp_note_origin(csp_chan *chan); /* py_origin.c */
+
+/* A Descriptor of the same file, which is its own: py_slab.c.  NULL with an exception set. */
+PyObject *csp_descriptor_of(csp_state *state, int fd);
 
 /* Method tables of rooms that only add functions to the module. */
 extern PyMethodDef csp_channel_functions[],
@@ -173,6 +178,8 @@ extern PyMethodDef csp_channel_functions[],
     csp_stack_functions[],
     csp_codec_functions[],
     csp_share_functions[],
+    csp_shared_buffer_functions[],
+    csp_slab_functions[],
     csp_move_functions[];
 
 #endif

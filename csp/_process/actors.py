@@ -14,7 +14,7 @@ def boot_ref() -> "Any":
     """The reference to the actor whose process this is."""
     global _here
     if _here is None:
-        _here = line.find(line.hello[0][1])
+        _here = line.find(line.hello[0][1], line.hello[1])
     return _here
 
 

@@ -16,6 +16,7 @@ import time
 
 from csp import _core
 from csp._process import wire
+from csp._process.wire import Segments
 from csp._ref import ActorRef, Exit, current_actor
 from csp.errors import CspError, DecodeError, EndOfChannel, Killed, Stopped, Timeout
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from csp._process.wire import Segments
 
 _core.set_record_type(4, wire.Pickled)
 
@@ -37,7 +37,7 @@ _PRIMITIVES = ("Lock", "Semaphore", "BoundedSemaphore", "Event", "WaitGroup", "A
 _CORE = frozenset(
     """after await_message boot_alive boot_asked boot_hung channel Channel dead_letter dead_letters find_actor
     list_actors never reply_channel restart_actor spawn_actor take_stop tick Lock Semaphore BoundedSemaphore Event WaitGroup
-    AtomicInt""".split()
+    AtomicInt SharedBuffer""".split()
 )
 
 
@@ -88,9 +88,9 @@ class Bridge:
     # --- the child ---
 
     def begin(self, payload: "tuple[bytes, list[Any]]", path: "list[str]") -> None:
-        segments: Segments = []
+        segments = Segments()
         hello = (path, self.identity(self.ref), wire.pack(wire.Pickled(payload), segments, self.describe))
-        self.outgoing.add(wire.frame(hello, segments))
+        self.outgoing.add(hello, segments)
         script = os.path.join(os.path.dirname(__file__), "boot.py")
         self.pid = start_process([script], self._child.fileno())
         self._child.close()
@@ -118,8 +118,7 @@ class Bridge:
             self.write()
             for fd, events in self.poll.poll(self.patience()):
                 if fd != self.sock.fileno():
-                    for wait in self.loop.drain():
-                        wait.token.finish()
+                    self.finish_those_done()
                 elif events & ~select.POLLOUT and not self.read():
                     self.closed = True
                     return
@@ -129,10 +128,19 @@ class Bridge:
             if self.struck_at() <= now:
                 self.exit = Exit(self.ref, "watchdog", None, _hung(self.watchdog)), False, True
                 return
-            for waiting in [w for w in self.waits if w.deadline <= now]:
-                waiting.time_out()
-            for waiting in [w for w in self.waits if w.timed]:
-                waiting.wait.fire_due()
+            self.finish_those_due(now)
+
+    # Functions of their own, so that the last wait and what was sent in it do not live until the next one.
+
+    def finish_those_done(self) -> None:
+        for wait in self.loop.drain():
+            wait.token.finish()
+
+    def finish_those_due(self, now: float) -> None:
+        for waiting in [w for w in self.waits if w.deadline <= now]:
+            waiting.time_out()
+        for waiting in [w for w in self.waits if w.timed]:
+            waiting.wait.fire_due()
 
     def patience(self) -> "float | None":
         """Milliseconds for poll: never too early."""
@@ -171,7 +179,7 @@ class Bridge:
 
     # --- requests ---
 
-    def handle(self, head: "Any", segments: "list[bytearray]") -> None:
+    def handle(self, head: "Any", segments: Segments) -> None:
         number, operation, *arguments = head
         if self.quiet_since < float("inf"):
             self.quiet_since = time.monotonic()
@@ -192,27 +200,27 @@ class Bridge:
             self.fail(number, error)
 
     def answer(self, number: int, value: object) -> None:
-        segments: Segments = []
-        self.outgoing.add(wire.frame((number, True, self.pack(value, segments)), segments))
+        segments = Segments()
+        self.outgoing.add((number, True, self.pack(value, segments)), segments)
 
     def answer_with(self, number: int, extras: "tuple[Any, ...]", value: object) -> "Bridge":
         """(*extras, value), the value as it came."""
-        segments: Segments = []
+        segments = Segments()
         packed = self.pack(value, segments)
-        self.outgoing.add(wire.frame((number, True, ("t", extras, packed)), segments))
+        self.outgoing.add((number, True, ("t", extras, packed)), segments)
         return self
 
     def fail(self, number: int, error: BaseException) -> None:
-        segments: Segments = []
+        segments = Segments()
         extra = {name: vars(error)[name] for name in ("index", "sent") if vars(error).get(name) is not None}
         cause = getattr(error, "cause", None)
         try:
             packed = wire.pack(cause, segments, self.describe)
         except Exception:
             packed = ("v", None)
-        self.outgoing.add(wire.frame((number, False, type(error).__name__, str(error), extra, packed), segments))
+        self.outgoing.add((number, False, type(error).__name__, str(error), extra, packed), segments)
 
-    def do_core(self, number: int, segments: "list[bytearray]", name: str, args: "Any", kwargs: "dict[str, Any]") -> object:
+    def do_core(self, number: int, segments: Segments, name: str, args: "Any", kwargs: "dict[str, Any]") -> object:
         if name not in _CORE:
             raise RuntimeError(f"a child asks for {name}")
         values = [wire.unpack(arg, segments, self.find) for arg in args]
@@ -228,44 +236,47 @@ class Bridge:
         values[[type(v) is str and v == _NO_START for v in values].index(True)] = no_start()
         return getattr(_core, name)(*values)
 
-    def do_get(self, number: int, segments: "list[bytearray]", which: int, name: str) -> object:
+    def do_get(self, number: int, segments: Segments, which: int, name: str) -> object:
         return getattr(self.objects[which], name)
 
-    def do_set(self, number: int, segments: "list[bytearray]", which: int, name: str, value: object) -> None:
+    def do_set(self, number: int, segments: Segments, which: int, name: str, value: object) -> None:
         setattr(self.objects[which], name, value)
 
-    def do_call(self, number: int, segments: "list[bytearray]", which: int, name: str, args: "Any", kwargs: "dict[str, Any]") -> object:
+    def do_call(self, number: int, segments: Segments, which: int, name: str, args: "Any", kwargs: "dict[str, Any]") -> object:
         return getattr(self.objects[which], name)(*[wire.unpack(arg, segments, self.find) for arg in args], **kwargs)
 
-    def do_drop(self, number: int, segments: "list[bytearray]", which: "list[int]") -> None:
+    def do_slice(self, number: int, segments: Segments, which: int, start: int, stop: int, step: int) -> object:
+        return self.objects[which][start:stop:step]
+
+    def do_drop(self, number: int, segments: Segments, which: "list[int]") -> None:
         for one in which:
             self.objects.pop(one, None)
 
-    def do_begin(self, number: int, segments: "list[bytearray]") -> None:
+    def do_begin(self, number: int, segments: Segments) -> None:
         self.quiet_since = time.monotonic()
 
-    def do_exit(self, number: int, segments: "list[bytearray]", reason: str, value: "Any", remote: "Any", returned: bool, failed: bool) -> None:
+    def do_exit(self, number: int, segments: Segments, reason: str, value: "Any", remote: "Any", returned: bool, failed: bool) -> None:
         self.exit = Exit(self.ref, reason, wire.unpack(value, segments, self.find), _remote_error(remote)), returned, failed
         self.last = time.monotonic() + _LAST
 
-    def do_answer(self, number: int, segments: "list[bytearray]", reply: int, pair: "Any") -> None:
+    def do_answer(self, number: int, segments: Segments, reply: int, pair: "Any") -> None:
         _core.answer(self.objects[reply], True, wire.unpack(pair, segments, self.find))
 
     # --- requests that may wait ---
 
-    def do_recv(self, number: int, segments: "list[bytearray]", which: int, timeout: "float | None") -> object:
+    def do_recv(self, number: int, segments: Segments, which: int, timeout: "float | None") -> object:
         handle = self.objects[which]
         if timeout == 0:
             return handle.recv(0)
         return self.wait(number, _core.begin_recv(self.loop, handle), timeout)
 
-    def do_send(self, number: int, segments: "list[bytearray]", which: int, value: "Any", timeout: "float | None") -> object:
+    def do_send(self, number: int, segments: Segments, which: int, value: "Any", timeout: "float | None") -> object:
         handle, value = self.objects[which], wire.unpack(value, segments, self.find)
         if timeout == 0:
             return handle.send(value, 0)
         return self.wait(number, _core.begin_send(self.loop, handle, value), timeout)
 
-    def do_select(self, number: int, segments: "list[bytearray]", cases: "list[Any]", timeout: "float | None", priority: bool) -> object:
+    def do_select(self, number: int, segments: Segments, cases: "list[Any]", timeout: "float | None", priority: bool) -> object:
         real: list[Any] = []
         for case in cases:
             if type(case) is tuple:
@@ -280,7 +291,7 @@ class Bridge:
     def fired(self, number: int, selected: "_core.Selected") -> "Bridge":
         return self.answer_with(number, (selected.index,), selected.value)
 
-    def do_recv_many(self, number: int, segments: "list[bytearray]", which: int, limit: int, timeout: "float | None") -> object:
+    def do_recv_many(self, number: int, segments: Segments, which: int, limit: int, timeout: "float | None") -> object:
         handle = self.objects[which]
         if timeout == 0:
             return self.batch(number, handle.recv_many(limit, 0))
@@ -295,12 +306,12 @@ class Bridge:
         return self.wait(number, _core.begin_recv(self.loop, handle), timeout, and_more)
 
     def batch(self, number: int, values: "list[Any]") -> "Bridge":
-        segments: Segments = []
+        segments = Segments()
         packed = [self.pack(value, segments) for value in values]
-        self.outgoing.add(wire.frame((number, True, ("l", packed)), segments))
+        self.outgoing.add((number, True, ("l", packed)), segments)
         return self
 
-    def do_send_many(self, number: int, segments: "list[bytearray]", which: int, values: "list[Any]", timeout: "float | None") -> object:
+    def do_send_many(self, number: int, segments: Segments, which: int, values: "list[Any]", timeout: "float | None") -> object:
         return self.send_rest(number, self.objects[which], [wire.unpack(v, segments, self.find) for v in values], 0, _until(timeout))
 
     def send_rest(self, number: int, handle: "Any", values: "list[Any]", sent: int, until: float) -> object:
@@ -333,7 +344,7 @@ class Bridge:
                 last.deadline, last.sent = until, sent
         return waiting
 
-    def do_lease(self, number: int, segments: "list[bytearray]", which: int, timeout: "float | None") -> object:
+    def do_lease(self, number: int, segments: Segments, which: int, timeout: "float | None") -> object:
         handle = self.objects[which]
         lease = handle.lease(0)
         if timeout == 0:
@@ -344,7 +355,7 @@ class Bridge:
     def leased(self, number: int, lease: "Any", value: object) -> "Bridge":
         return self.answer_with(number, (self.keep(lease), lease.deliveries), value)
 
-    def do_next(self, number: int, segments: "list[bytearray]", inbox: int, done: bool) -> object:
+    def do_next(self, number: int, segments: Segments, inbox: int, done: bool) -> object:
         """The next message of a class actor, as (True, message); None if it was stopped or drained."""
         if done:
             self.ref._done()
@@ -381,22 +392,22 @@ class Bridge:
         self.objects[self.count] = thing
         return self.count
 
-    def find(self, part: "tuple[Any, ...]") -> object:
+    def find(self, part: "tuple[Any, ...]", segments: Segments) -> object:
         return self.objects[part[1]]
 
     def identity(self, ref: ActorRef) -> "tuple[Any, ...]":
         return "o", self.keep(ref), "ActorRef", ref.id, ref.name, ref._serves
 
-    def pack(self, value: object, segments: "Segments") -> "tuple[Any, ...]":
+    def pack(self, value: object, segments: Segments) -> "tuple[Any, ...]":
         """As it is if it is one thing that the child gets a stand-in for, else by way of a pickle."""
-        if isinstance(value, ActorRef) or type(value).__name__ in _HANDLES:
-            return self.describe(value)
         try:
+            if isinstance(value, ActorRef) or type(value).__name__ in (*_HANDLES, "SharedBuffer"):
+                return self.describe(value, segments)
             return wire.pack(value, segments, self.describe)
         except _Unreachable as error:
             raise DecodeError(f"the value arrived but could not be rebuilt here: {error}") from error
 
-    def describe(self, part: "Any") -> "tuple[Any, ...]":
+    def describe(self, part: "Any", segments: Segments) -> "tuple[Any, ...]":
         kind = type(part).__name__
         if isinstance(part, ActorRef):
             return self.identity(part)
@@ -404,9 +415,21 @@ class Bridge:
             return "o", self.keep(part), kind, part.id
         if kind in _PRIMITIVES:
             return "o", self.keep(part), kind, hash(part)
+        if kind == "SharedBuffer":
+            return "o", *self.passed(part, segments)
         if kind == "SharedView":
             raise _Unreachable("memory lent by share() cannot be seen by a process-isolated actor: send it a copy")
         raise _Unreachable(f"{kind} does not reach into a process-isolated actor")
+
+
+    def passed(self, buffer: "Any", segments: Segments) -> "tuple[Any, ...]":
+        """A SharedBuffer, whose file the child maps.  The memory stays as long as the child has its stand-in, also if that is closed."""
+        with memoryview(buffer):  # which lets this handle keep the memory: see region.h
+            found = _core.buffer_file(buffer)
+        if found is None:
+            raise _Unreachable("a SharedBuffer that is in no file cannot be seen by a process-isolated actor: make it with mapped=True")
+        file, size, offset = found
+        return self.keep(buffer), "SharedBuffer", buffer.id, segments.add_file(file), size, offset, buffer.nbytes, buffer.readonly
 
 
 class Waiting:

@@ -1,13 +1,13 @@
 """Channels, leases, select and timers as the process of an actor has them: stand-ins."""
 
 from csp._process.line import NOTHING, Standing, core_call, pack, request, seconds_of
+from csp._process.wire import Segments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any, Literal, Self
 
-    from csp._process.wire import Segments
 
 
 class Handle(Standing):
@@ -53,7 +53,7 @@ class _Sends(Handle):
 
     def send(self, value: object, timeout: "float | None" = None) -> None:
         seconds = seconds_of(timeout)
-        segments: Segments = []
+        segments = Segments()
         packed = pack(value, segments)
         request("send", self._which, packed, seconds, segments=segments, channel=self)
 
@@ -62,7 +62,7 @@ class _Sends(Handle):
 
     def send_many(self, values: "Iterable[object]", timeout: "float | None" = None) -> int:
         seconds = seconds_of(timeout)
-        segments: Segments = []
+        segments = Segments()
         packed = [pack(value, segments) for value in values]
         return request("send_many", self._which, packed, seconds, segments=segments, channel=self)  # type: ignore[no-any-return]
 
@@ -165,7 +165,7 @@ def select(cases: "Iterable[Any]", *, timeout: "float | None" = None, priority: 
 
     listed = list(cases)
     seconds = seconds_of(timeout)
-    segments: Segments = []
+    segments = Segments()
     wired = [_case(case, segments) for case in listed]
     if seconds is None and all(case is None for case in wired):
         raise ValueError("select without an enabled case and without a timeout would wait for ever")
@@ -191,7 +191,7 @@ def select(cases: "Iterable[Any]", *, timeout: "float | None" = None, priority: 
     return Selected(case, value if result is None else result(value, None), index)
 
 
-def _case(case: "Any", segments: "Segments") -> "Any":
+def _case(case: "Any", segments: Segments) -> "Any":
     if case is None:
         return None
     if isinstance(case, tuple) and len(case) == 2:
@@ -212,7 +212,7 @@ class Selector:
     def __init__(self, cases: "Iterable[Any]") -> None:
         self._cases = list(cases)
         for case in self._cases:
-            _case(case, [])
+            _case(case, Segments())
 
     def select(self, *, timeout: "float | None" = None, priority: bool = False) -> "Any":
         return select(self._cases, timeout=timeout, priority=priority)

@@ -6,20 +6,20 @@ rest of csp is imported; so all of csp, and the user's code, is the same there. 
 
 import sys
 
-from csp._process import channels, line, primitives, wire
+from csp._process import channels, line, memory, primitives, wire
 from csp._process.actors import Actor, Verb, boot_ref
 from csp._process.channels import Lease, Selector, select, sleep
 from csp._process.line import KINDS, Standing, core_call, describe, pack, request, unpack
+from csp._process.wire import Segments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from csp._process.wire import Segments
 
 _Function = type(lambda: None)
-KINDS.update({cls.__name__: cls for cls in (*channels.STAND_INS, *primitives.STAND_INS)})
+KINDS.update({cls.__name__: cls for cls in (*channels.STAND_INS, *primitives.STAND_INS, *memory.STAND_INS)})
 _NO_START = "no start"  # in the place of a RemoteError that is the bridge's to make
 
 # --- this actor ---
@@ -30,7 +30,7 @@ def boot_payload() -> "Any":
 
 
 def boot_exit(end: "Any", returned: bool, failed: bool) -> None:
-    segments: Segments = []
+    segments = Segments()
     packed = pack(end.value, segments)
     remote = None if end.remote is None else _plain(end.remote)
     request("exit", end.reason, packed, remote, returned, failed, segments=segments)
@@ -77,7 +77,7 @@ def serve(instance: object, inbox: "Any", other: "Callable[[Any], object]", refu
 
 
 def answer(reply: "Any", ok: bool, value: "Any", /) -> None:
-    segments: Segments = []
+    segments = Segments()
     try:
         packed = pack((ok, value), segments)
     except Exception as error:
@@ -110,7 +110,7 @@ def _reducer_override(pickler: "Any", thing: object, /) -> "Any":
 
 def encode(value: object, /, *, explain: bool = True) -> object:
     """For csp._pickling's search: can it cross?"""
-    wire.pack(value, [], describe)
+    wire.pack(value, Segments(), describe)
     return None
 
 
@@ -139,7 +139,7 @@ def restart_actor(ref: "Any", payload: "Any", remote: object, warm: object, /) -
 
 _REQUESTS = """after await_message boot_asked boot_hung channel dead_letter dead_letters find_actor list_actors never reply_channel
     take_stop tick""".split()
-_MISSING = "Condition RLock Once share stacks zombies begin_recv begin_send begin_select Loop".split()
+_MISSING = "Condition RLock Once share move stacks zombies begin_recv begin_send begin_select Loop".split()
 
 
 def _core_function(name: str) -> "Any":

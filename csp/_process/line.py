@@ -10,12 +10,12 @@ import threading
 from collections import deque
 
 from csp._process import wire
+from csp._process.wire import Segments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from csp._process.wire import Segments
 
 KINDS: "dict[str, Any]" = {}  # what the bridge calls a thing -> the class of its stand-in
 NOTHING = object()
@@ -36,14 +36,14 @@ class Line:
         self.count = 0  # guarded by changed
         self.pid = os.getpid()
 
-    def write(self, head: "tuple[Any, ...]", segments: "Segments") -> None:
+    def write(self, head: "tuple[Any, ...]", segments: Segments) -> None:
         if os.getpid() != self.pid:
             from csp.errors import ForkedError
 
             raise ForkedError("what an actor's process has of csp is not for the child of a fork")
         with self.writing:
             self._tell_dropped()
-            self.outgoing.add(wire.frame(head, segments))
+            self.outgoing.add(head, segments)
             self.outgoing.flush()
         self.tell_dropped()
 
@@ -63,16 +63,16 @@ class Line:
         while self.dropped:
             gone.append(self.dropped.popleft())
         if gone:
-            self.outgoing.add(wire.frame((0, "drop", gone), []))
+            self.outgoing.add((0, "drop", gone), Segments())
 
-    def request(self, operation: str, *arguments: object, segments: "Segments | None" = None) -> "Any":
+    def request(self, operation: str, *arguments: object, segments: Segments | None = None) -> "Any":
         """What the bridge answers: (head, segments)."""
         with self.changed:
             self.count += 1
             number = self.count
             self.answers[number] = None
         try:
-            self.write((number, operation, *arguments), segments or [])
+            self.write((number, operation, *arguments), Segments() if segments is None else segments)
             return self._answer(number)
         finally:
             with self.changed:
@@ -97,7 +97,7 @@ class Line:
                     self.answers[found[0][0]] = found
             return self.answers[number]
 
-    def _read(self) -> "tuple[Any, list[bytearray]]":
+    def _read(self) -> "tuple[Any, Segments]":
         while (found := self.incoming.frame()) is None:
             try:
                 more = self.incoming.read()
@@ -122,20 +122,20 @@ def begin(fd: int) -> "list[str]":
     return path
 
 
-def tell(operation: str, *arguments: object, segments: "Segments | None" = None) -> None:
+def tell(operation: str, *arguments: object, segments: Segments | None = None) -> None:
     """A request that has no answer."""
-    _line.write((0, operation, *arguments), segments or [])
+    _line.write((0, operation, *arguments), Segments() if segments is None else segments)
 
 
 # --- values and requests ---
 
 
-def pack(value: "Any", segments: "Segments") -> "tuple[Any, ...]":
+def pack(value: "Any", segments: Segments) -> "tuple[Any, ...]":
     from csp import _pickling
     from csp.errors import CspError, NotShareable
 
     if isinstance(value, Standing):
-        return describe(value)
+        return describe(value, segments)
     try:
         return wire.pack(value, segments, describe)
     except (CspError, MemoryError):
@@ -144,15 +144,18 @@ def pack(value: "Any", segments: "Segments") -> "tuple[Any, ...]":
         raise NotShareable(_pickling.explain(value, error)) from error
 
 
-def describe(thing: "Any") -> "tuple[Any, ...]":
+def describe(thing: "Any", segments: Segments) -> "tuple[Any, ...]":
     return "o", thing._which
 
 
-def find(part: "tuple[Any, ...]") -> object:
-    return KINDS[part[2]](part[1], *part[3:])
+def find(part: "tuple[Any, ...]", segments: Segments) -> object:
+    _, which, kind, *more = part
+    if kind == "SharedBuffer":  # which comes with its file
+        more[1] = segments.files[more[1]]
+    return KINDS[kind](which, *more)
 
 
-def unpack(packed: "tuple[Any, ...]", segments: "list[bytearray]") -> "Any":
+def unpack(packed: "tuple[Any, ...]", segments: Segments) -> "Any":
     kind = packed[0]
     if kind == "v":
         return packed[1]
@@ -161,7 +164,7 @@ def unpack(packed: "tuple[Any, ...]", segments: "list[bytearray]") -> "Any":
     if kind == "l":
         return [unpack(each, segments) for each in packed[1]]
     value = wire.unpack(packed, segments, find)
-    if kind == "o":
+    if kind in ("o", "b"):
         return value
     try:
         from csp._pickling import loads
@@ -178,7 +181,7 @@ def unpack(packed: "tuple[Any, ...]", segments: "list[bytearray]") -> "Any":
         raise wrapped from error
 
 
-def request(operation: str, *arguments: object, segments: "Segments | None" = None, channel: object = None) -> "Any":
+def request(operation: str, *arguments: object, segments: Segments | None = None, channel: object = None) -> "Any":
     head, received = _line.request(operation, *arguments, segments=segments)
     if head[1]:
         try:
@@ -191,7 +194,7 @@ def request(operation: str, *arguments: object, segments: "Segments | None" = No
     raise _error(name, text, extra, cause, received, channel)
 
 
-def _error(name: str, text: str, extra: "dict[str, Any]", cause: "Any", received: "list[bytearray]", channel: object) -> BaseException:
+def _error(name: str, text: str, extra: "dict[str, Any]", cause: "Any", received: Segments, channel: object) -> BaseException:
     import builtins
 
     from csp import errors
@@ -213,7 +216,7 @@ def _error(name: str, text: str, extra: "dict[str, Any]", cause: "Any", received
 
 
 def core_call(name: str, /, *args: object, **kwargs: object) -> "Any":
-    segments: Segments = []
+    segments = Segments()
     packed = [pack(arg, segments) for arg in args]
     return request("core", name, packed, kwargs, segments=segments)
 
@@ -268,6 +271,6 @@ class Standing:
         return request("get", self._which, name, channel=self)
 
     def _do(self, name: str, /, *args: object, **kwargs: object) -> "Any":
-        segments: Segments = []
+        segments = Segments()
         packed = [pack(arg, segments) for arg in args]
         return request("call", self._which, name, packed, kwargs, segments=segments, channel=self)
