@@ -383,8 +383,6 @@ def _parent_here() -> "ActorRef | None":
 def _check_target(function: "Any", isolation: str) -> None:
     if isolation not in _ISOLATIONS:
         raise ValueError(f"isolation must be one of {', '.join(_ISOLATIONS)}, not {isolation!r}")
-    if isolation == "process" and is_async(function):
-        raise NotImplementedError("`async def` actors have no process of their own yet: use isolation='interpreter' or 'thread'")
     if not callable(function):
         raise TypeError(f"an actor is made of a function, not of {type(function).__name__}")
 

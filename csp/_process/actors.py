@@ -110,6 +110,9 @@ class Actor(Standing):
     def _keep(self, mode: int, /) -> None:
         self._do("_keep", mode)
 
+    def _done(self) -> None:
+        line.tell("call", self._which, "_done", [], {})  # nothing to wait for
+
     def _sender(self) -> SendChannel:
         return self._do("_sender")  # type: ignore[no-any-return]
 
@@ -122,6 +125,6 @@ def _far_method(name: str) -> "Any":
     return method
 
 
-for _name in """_close_inbox _done _figures _cpu_seconds _monitor _inbox _stopping _parent _ask_stop _kill _quarantine
+for _name in """_close_inbox _figures _cpu_seconds _monitor _inbox _stopping _parent _ask_stop _kill _quarantine
     _returned _start_error""".split():
     setattr(Actor, _name, _far_method(_name))

@@ -35,7 +35,7 @@ _HANDLES = ("Channel", "SendChannel", "RecvChannel")
 _PRIMITIVES = ("Lock", "Semaphore", "BoundedSemaphore", "Event", "WaitGroup", "AtomicInt")
 # What the child may call of the core, in our name: nothing of it waits.
 _CORE = frozenset(
-    """after await_message boot_alive boot_asked boot_hung channel Channel dead_letter dead_letters find_actor
+    """after await_message boot_alive boot_asked boot_hung channel Channel dead_letter dead_letters find_actor ignore_stops
     list_actors never reply_channel restart_actor spawn_actor take_stop tick Lock Semaphore BoundedSemaphore Event WaitGroup
     AtomicInt SharedBuffer""".split()
 )
@@ -69,6 +69,8 @@ class Bridge:
         self.ref = ref
         self.watchdog = watchdog or float("inf")
         self.quiet_since = float("inf")  # when the child last asked for something or was answered; infinite before its body begins
+        self.asked = 0.0  # when the child was asked whether its event loop turns
+        self.has_loop = self.later = False  # the child has one; the request in hand comes from it
         self.objects: dict[int, Any] = {}  # what the child has stand-ins for
         self.count = 0
         self.loop = _core.Loop()
@@ -125,6 +127,8 @@ class Bridge:
             now = time.monotonic()
             if self.last <= now:
                 return
+            if self.asks_at() <= now:
+                self.ask(now)
             if self.struck_at() <= now:
                 self.exit = Exit(self.ref, "watchdog", None, _hung(self.watchdog)), False, True
                 return
@@ -145,15 +149,31 @@ class Bridge:
     def patience(self) -> "float | None":
         """Milliseconds for poll: never too early."""
         until = min((w.deadline for w in self.waits), default=float("inf"))
-        until = min(until, self.last, self.struck_at()) - time.monotonic()
+        until = min(until, self.last, self.asks_at(), self.struck_at()) - time.monotonic()
         for waiting in self.waits:
             if waiting.timed and (due := waiting.wait.due()) is not None:
                 until = min(until, due)
         return None if until == float("inf") else max(until, 0.0) * 1000 + 1
 
     def struck_at(self) -> float:
-        """When the watchdog strikes: who waits in csp is left alone."""
-        return float("inf") if self.waits or self.exit is not None else self.quiet_since + self.watchdog
+        """When the watchdog strikes: who waits in csp is left alone, but for the tasks of an event loop, which has to turn."""
+        if self.exit is not None or any(not waiting.later for waiting in self.waits):
+            return float("inf")
+        return (max(self.quiet_since, self.asked) if self.has_loop else self.quiet_since) + self.watchdog
+
+    def asks_at(self) -> float:
+        """When an event loop is to be asked whether it turns."""
+        return self.quiet_since + self.watchdog / 2 if self.has_loop and self.asked <= self.quiet_since else float("inf")
+
+    def ask(self, now: float) -> None:
+        self.outgoing.add((0, "turn"), Segments())
+        try:
+            self.outgoing.flush()  # here: what `write` sends is a sign of life
+        except OSError:
+            pass
+        self.asked = now
+
+    def do_turned(self, number: int, segments: Segments) -> None: ...
 
     def write(self) -> None:
         if self.outgoing and self.quiet_since < float("inf"):
@@ -263,6 +283,27 @@ class Bridge:
         _core.answer(self.objects[reply], True, wire.unpack(pair, segments, self.find))
 
     # --- requests that may wait ---
+
+    def do_later(self, number: int, segments: Segments, operation: str, *arguments: object) -> object:
+        """The same, for a task of an event loop."""
+        self.has_loop = self.later = True
+        try:
+            return getattr(self, "do_" + operation)(number, segments, *arguments)
+        finally:
+            self.later = False
+
+    def do_cancel(self, number: int, segments: Segments, which: int) -> bool:
+        """False: it is over, and what came of it is on its way before this answer."""
+        waiting = next((w for w in self.waits if w.number == which), None)
+        if waiting is None:
+            return False
+        if not waiting.wait.cancel():
+            waiting.wait.settle()
+            waiting.finish()
+            return False
+        self.waits.pop(waiting)
+        waiting.wait.token = None
+        return True
 
     def do_recv(self, number: int, segments: Segments, which: int, timeout: "float | None") -> object:
         handle = self.objects[which]
@@ -440,6 +481,7 @@ class Waiting:
         self._take, self._selects = take, selects
         self.sent: int | None = None  # of a batch, what went before
         self.timed = wait.due() is not None
+        self.later = bridge.later  # for an event loop
 
     def take(self) -> object:
         return self.wait.result() if self._take is None else self._take(self.wait)

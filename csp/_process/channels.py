@@ -5,7 +5,7 @@ from csp._process.wire import Segments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
     from typing import Any, Literal, Self
 
 
@@ -47,6 +47,12 @@ class Handle(Standing):
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    async def __aenter__(self) -> "Self":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.close()
+
 
 class _Sends(Handle):
     __slots__ = ()
@@ -59,6 +65,11 @@ class _Sends(Handle):
 
     def send_nowait(self, value: object, /) -> None:
         self._do("send_nowait", value)
+
+    def asend(self, value: object, /) -> "Coroutine[Any, Any, None]":
+        from csp import _awaiting
+
+        return _awaiting.asend(self, value)  # type: ignore[arg-type]
 
     def send_many(self, values: "Iterable[object]", timeout: "float | None" = None) -> int:
         seconds = seconds_of(timeout)
@@ -83,6 +94,19 @@ class _Receives(Handle):
             if default is NOTHING:
                 raise
             return default
+
+    def arecv(self) -> "Coroutine[Any, Any, Any]":
+        from csp import _awaiting
+
+        return _awaiting.arecv(self)  # type: ignore[arg-type]
+
+    def __aiter__(self) -> "Self":
+        return self
+
+    def __anext__(self) -> "Coroutine[Any, Any, Any]":
+        from csp import _awaiting
+
+        return _awaiting.anext(self)  # type: ignore[arg-type]
 
     def recv_many(self, limit: int, timeout: "float | None" = None) -> "list[Any]":
         if not isinstance(limit, int) or limit < 1:
@@ -161,19 +185,26 @@ class Lease:
 
 def select(cases: "Iterable[Any]", *, timeout: "float | None" = None, priority: bool = False) -> "Any":
     from csp._core import Selected
-    from csp.errors import CspError, EndOfChannel
 
     listed = list(cases)
     seconds = seconds_of(timeout)
     segments = Segments()
-    wired = [_case(case, segments) for case in listed]
+    wired = [case_of(case, segments) for case in listed]
     if seconds is None and all(case is None for case in wired):
         raise ValueError("select without an enabled case and without a timeout would wait for ever")
     if not any(case is not None for case in wired):
         _core_sleep(seconds or 0.0)
         return Selected(None, None, -1)
+    return selected(listed, lambda: request("select", wired, seconds, priority, segments=segments))
+
+
+def selected(listed: "list[Any]", outcome: "Callable[[], Any]") -> "Any":
+    """What a select over these cases returns or raises, if the bridge has answered this."""
+    from csp._core import Selected
+    from csp.errors import CspError, EndOfChannel
+
     try:
-        index, value = request("select", wired, seconds, priority, segments=segments)
+        index, value = outcome()
     except CspError as error:
         if error.index is not None:
             case = listed[error.index]
@@ -191,7 +222,7 @@ def select(cases: "Iterable[Any]", *, timeout: "float | None" = None, priority: 
     return Selected(case, value if result is None else result(value, None), index)
 
 
-def _case(case: "Any", segments: Segments) -> "Any":
+def case_of(case: "Any", segments: Segments) -> "Any":
     if case is None:
         return None
     if isinstance(case, tuple) and len(case) == 2:
@@ -212,7 +243,7 @@ class Selector:
     def __init__(self, cases: "Iterable[Any]") -> None:
         self._cases = list(cases)
         for case in self._cases:
-            _case(case, Segments())
+            case_of(case, Segments())
 
     def select(self, *, timeout: "float | None" = None, priority: bool = False) -> "Any":
         return select(self._cases, timeout=timeout, priority=priority)

@@ -6,7 +6,7 @@ rest of csp is imported; so all of csp, and the user's code, is the same there. 
 
 import sys
 
-from csp._process import channels, line, memory, primitives, wire
+from csp._process import awaiting, channels, line, memory, primitives, wire
 from csp._process.actors import Actor, Verb, boot_ref
 from csp._process.channels import Lease, Selector, select, sleep
 from csp._process.line import KINDS, Standing, core_call, describe, pack, request, unpack
@@ -138,8 +138,8 @@ def restart_actor(ref: "Any", payload: "Any", remote: object, warm: object, /) -
 
 
 _REQUESTS = """after await_message boot_asked boot_hung channel dead_letter dead_letters find_actor list_actors never reply_channel
-    take_stop tick""".split()
-_MISSING = "Condition RLock Once share move stacks zombies begin_recv begin_send begin_select Loop".split()
+    take_stop tick ignore_stops""".split()
+_MISSING = "Condition RLock Once share move stacks zombies".split()
 
 
 def _core_function(name: str) -> "Any":
@@ -153,8 +153,23 @@ def _core_function(name: str) -> "Any":
 def install(core: "Any") -> None:
     """Put the stand-ins into the core."""
     names = {name: _core_function(name) for name in _REQUESTS} | {name: _not_here(name) for name in _MISSING}
-    names |= {cls.__name__: cls for cls in [*KINDS.values(), Lease, Selector, Verb, Actor]}
-    here = (spawn_actor, restart_actor, select, sleep, serve, answer, boot_ref, boot_payload, boot_exit, boot_alive, run_body, is_part, encode)
+    names |= {cls.__name__: cls for cls in [*KINDS.values(), Lease, Selector, Verb, Actor, awaiting.Loop, awaiting.Wait]}
+    here = (
+        spawn_actor,
+        restart_actor,
+        select,
+        sleep,
+        serve,
+        answer,
+        boot_ref,
+        boot_payload,
+        boot_exit,
+        boot_alive,
+        run_body,
+        is_part,
+        encode,
+        *awaiting.FUNCTIONS,
+    )
     names |= {function.__name__: function for function in here}
     names |= {"reducer_override": _reducer_override, "set_ref_type": _set_ref_type, "set_call_hooks": lambda *hooks: None}
     for name, thing in names.items():

@@ -1,6 +1,7 @@
 """The socket of an actor's process to its bridge: requests, their answers, and the values in both.
 
-A thread that waits for its answer reads the socket for all the others that wait: there is no thread of ours in the process.
+A thread that waits for its answer reads the socket for all the others that wait: there is no thread of ours in the process, before an
+event loop needs one (awaiting.py).
 """
 
 import atexit
@@ -14,8 +15,10 @@ from csp._process.wire import Segments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from csp._process.awaiting import Wait
 
 KINDS: "dict[str, Any]" = {}  # what the bridge calls a thing -> the class of its stand-in
 NOTHING = object()
@@ -33,6 +36,9 @@ class Line:
         self.changed = threading.Condition(threading.Lock())
         self.reading = False  # guarded by changed: a thread reads for all
         self.answers: dict[int, Any] = {}  # guarded by changed: for those who wait; None: not yet
+        self.waits: dict[int, Wait] = {}  # guarded by changed: for event loops
+        self.turn: Callable[[], None] | None = None  # what to do when the bridge asks for a sign of life; set once
+        self.over = False  # the process ends in order; set before the socket is shut down
         self.count = 0  # guarded by changed
         self.pid = os.getpid()
 
@@ -93,9 +99,38 @@ class Line:
                     changed.acquire()
                     self.reading = False
                     changed.notify_all()
-                if found[0][0] in self.answers:
-                    self.answers[found[0][0]] = found
+                self.deliver(found)
             return self.answers[number]
+
+    def deliver(self, found: "Any") -> None:
+        """`changed` is held, and its waiters are told by the caller."""
+        number = found[0][0]
+        if number in self.answers:
+            self.answers[number] = found
+        elif number in self.waits:
+            self.waits.pop(number).arrive(found)
+        elif number == 0 and self.turn is not None:
+            self.turn()
+
+    def read_for_all(self) -> None:
+        """The life of the thread that an event loop needs."""
+        with self.changed:
+            while self.reading:
+                self.changed.wait()
+            self.reading = True
+        while True:
+            found = self._read()
+            with self.changed:
+                self.deliver(found)
+                self.changed.notify_all()
+
+    def end(self) -> None:
+        self.over = True
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)  # a thread may be reading it: then closing it alone would not be noticed
+        except OSError:
+            pass
+        self.sock.close()
 
     def _read(self) -> "tuple[Any, Segments]":
         while (found := self.incoming.frame()) is None:
@@ -103,8 +138,10 @@ class Line:
                 more = self.incoming.read()
             except OSError:
                 more = False
-            if not more:  # the other process is gone, or has given this actor up: so has everybody
-                os._exit(70)
+            if not more:
+                if self.over:
+                    threading.Event().wait()  # a daemon thread, whose process is about to end
+                os._exit(70)  # the other process is gone, or has given this actor up: so has everybody
         return found
 
 
@@ -116,7 +153,7 @@ def begin(fd: int) -> "list[str]":
     """Take the descriptor; the sys.path of the program."""
     global _line, hello
     _line = Line(fd)
-    atexit.register(_line.sock.close)  # after all that the user's code registers
+    atexit.register(_line.end)  # after all that the user's code registers
     hello = _line._read()
     path: list[str] = hello[0][0]
     return path
@@ -125,6 +162,36 @@ def begin(fd: int) -> "list[str]":
 def tell(operation: str, *arguments: object, segments: Segments | None = None) -> None:
     """A request that has no answer."""
     _line.write((0, operation, *arguments), Segments() if segments is None else segments)
+
+
+# --- for event loops ---
+
+
+def read_always(turn: "Callable[[], None]") -> None:
+    """From now on a thread reads the line."""
+    with _line.changed:
+        if _line.turn is not None:
+            return
+        _line.turn = turn
+    threading.Thread(target=_line.read_for_all, name="csp line", daemon=True).start()
+
+
+def begin_wait(wait: "Wait", operation: str, arguments: "tuple[object, ...]", segments: Segments | None) -> int:
+    with _line.changed:
+        _line.count += 1
+        number = _line.count
+        _line.waits[number] = wait
+    try:
+        _line.write((number, "later", operation, *arguments), Segments() if segments is None else segments)
+    except BaseException:
+        forget_wait(number)
+        raise
+    return number
+
+
+def forget_wait(number: int) -> None:
+    with _line.changed:
+        _line.waits.pop(number, None)
 
 
 # --- values and requests ---
@@ -163,12 +230,13 @@ def unpack(packed: "tuple[Any, ...]", segments: Segments) -> "Any":
         return *packed[1], unpack(packed[2], segments)
     if kind == "l":
         return [unpack(each, segments) for each in packed[1]]
-    value = wire.unpack(packed, segments, find)
     if kind in ("o", "b"):
-        return value
+        return wire.unpack(packed, segments, find)
+    value: Any = (b"", ())
     try:
         from csp._pickling import loads
 
+        value = wire.unpack(packed, segments, find)
         return loads(*value)
     except Exception as error:
         from csp.errors import DecodeError
@@ -183,6 +251,11 @@ def unpack(packed: "tuple[Any, ...]", segments: Segments) -> "Any":
 
 def request(operation: str, *arguments: object, segments: Segments | None = None, channel: object = None) -> "Any":
     head, received = _line.request(operation, *arguments, segments=segments)
+    return outcome(head, received, channel)
+
+
+def outcome(head: "Any", received: Segments, channel: object) -> "Any":
+    """What the bridge has answered: the value, or the exception raised."""
     if head[1]:
         try:
             return unpack(head[2], received)
