@@ -319,6 +319,7 @@ def test_a_kill_breaks_off_calls(any_desk: Any) -> None:
         reply.result(20)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of what the loop had open: it is left half-way
 @pytest.mark.parametrize("kind", ["Wide", "WideAsyncio"])
 def test_kills_leave_no_event_loop_behind(kind: str) -> None:
     """Where the actor is a thread its loop was made in our interpreter: the descriptor goes with it, wherever in the loop the kill strikes."""

@@ -129,6 +129,7 @@ def test_idle_actor_is_left_alone():
     ref.stop()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of what the loop had open: it is left half-way
 @pytest.mark.parametrize("isolation", ["interpreter", "thread"])
 @pytest.mark.parametrize("cls", [bodies.InTrio, bodies.InAsyncio])
 def test_event_loop_that_turns_is_left_alone(cls, isolation):
