@@ -1,73 +1,55 @@
-"""A web server on trio whose requests are answered by an actor on another core.  Overloaded, it says 503 instead of queueing on."""
+"""A web server on trio (hypercorn) whose requests are answered by an actor.  Overloaded, it says 503 instead of queueing on; it stops in order."""
 
-import urllib.error
-import urllib.request
+from collections import Counter
 from functools import partial
 
 import trio
+from gateway.app import Gateway
+from gateway.client import fetch
 
 import csp
 
 
-@csp.actor(mailbox=1)
-class Renderer:
-    """Renders one page after the other, each when it is let."""
-
-    def __init__(self, gate):
-        self.gate = gate
-
-    def page(self, path):
-        self.gate.recv()
-        return f"rendered {path}"
-
-
-async def answer(renderer, stream):
-    """One HTTP request.  The mailbox bounds what may wait; who finds no room within 50 ms is sent away."""
-    async with stream:
-        request = await stream.receive_some(65536)
-        path = request.split()[1].decode()
-        try:
-            reply = await renderer.acall(timeout=0.05 if path == "/three" else 10).page(path)
-            status = "200 OK"
-        except csp.Timeout:
-            reply, status = "try later", "503 Service Unavailable"
-        await stream.send_all(f"HTTP/1.0 {status}\r\nContent-Length: {len(reply)}\r\n\r\n{reply}".encode())
-
-
-def fetch(url):
-    """A client as there are many."""
-    try:
-        with urllib.request.urlopen(url, timeout=20) as response:
-            return response.status, response.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
 async def main():
-    gate = csp.Channel()
-    renderer = Renderer.spawn(gate.receiver)
+    from hypercorn.config import Config  # here, since the interpreter of the actor imports this file too
+    from hypercorn.trio import serve
+
+    config, leave = Config(), trio.Event()
+    config.bind, config.errorlog = "127.0.0.1:0", None
+
+    gate, got = csp.Channel(), csp.Channel(float("inf"), local=True)
+    gateway = Gateway(gate.receiver)
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(partial(trio.serve_tcp, partial(answer, renderer), 0, host="127.0.0.1"))
-        base = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
-        got = csp.Channel(3, local=True)
+        [base] = await nursery.start(partial(serve, gateway, config, shutdown_trigger=leave.wait))
 
         async def client(path):
             await got.asend((path, *await trio.to_thread.run_sync(fetch, base + path)))
 
-        nursery.start_soon(client, "/one")  # in hand
-        while gate.statistics().waiting_receivers < 1:
-            await trio.sleep(0.001)
-        nursery.start_soon(client, "/two")  # in the mailbox
-        while renderer.statistics().queued < 1:
-            await trio.sleep(0.001)
-        nursery.start_soon(client, "/three")  # no room
+        async def until(condition):
+            while not condition():
+                await trio.sleep(0.001)
+
+        nursery.start_soon(client, "/slow/one")
+        await until(lambda: gate.statistics().waiting_receivers)  # in hand
+        nursery.start_soon(client, "/slow/two")
+        await until(lambda: gateway.tree["renderer"].statistics().queued)  # in the mailbox
+        nursery.start_soon(client, "/slow/three?within=0.05")  # no room
         print(*await got.arecv())
         for _ in range(2):
             await gate.asend("go on")
             print(*await got.arecv())
-        nursery.cancel_scope.cancel()
-    print("stopped:", (await trio.to_thread.run_sync(renderer.stop)).reason)
+
+        for n in range(400):
+            nursery.start_soon(client, f"/fast?within={n % 2 * 20}")
+        answers = Counter([(await got.arecv())[1:] for _ in range(400)])
+        print(answers.total(), "more, each answered by one of", sorted(answers))
+
+        nursery.start_soon(client, "/slow/last")
+        await until(lambda: gate.statistics().waiting_receivers)
+        leave.set()  # no more connections; what is in hand is finished; then the tree is stopped
+        await gate.asend("go on")
+        print(*await got.arecv())
+    print("stopped:", gateway.tree.count_children().active, "actors left")
 
 
 if __name__ == "__main__":
