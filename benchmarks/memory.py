@@ -24,14 +24,20 @@ HAS_INTERPRETERS = sys.version_info >= (3, 14)
 class CspProcess(Csp):
     """The unit that measures has an interpreter, the other a process."""
 
-    isolation = "process"
+    measuring = "interpreter"
 
     def start(self, function: Callable[..., None], *args: Any) -> Any:
-        return csp.spawn(function, *args, isolation=self.isolation if function is units.pass_back else "interpreter")
+        return csp.spawn(function, *args, isolation="process" if function is units.pass_back else self.measuring)
+
+
+class CspProcessOfThread(CspProcess):
+    """The unit that measures is where NumPy loads."""
+
+    measuring = "thread"
 
 
 class CspThreads(Csp):
-    """Where NumPy loads."""
+    """Both are where NumPy loads."""
 
     def start(self, function: Callable[..., None], *args: Any) -> Any:
         return csp.spawn(function, *args, isolation="thread")
@@ -85,6 +91,7 @@ def handing_over(mebibytes: int) -> dict[str, Run]:
         "csp": (Csp, "share"),
         "csp, SharedBuffer": (Csp, "SharedBuffer"),
         "csp, move(SharedBuffer)": (Csp, "move"),
+        "csp, SharedBuffer, process actor": (CspProcess, "SharedBuffer"),
         "threads, Queue, by reference": (ThreadQueues, "bytes"),
         "processes, shared_memory by name": (ProcessPipes, "shared_memory"),
     }
@@ -103,6 +110,7 @@ def copying(mebibytes: int) -> dict[str, Run]:
         "csp": (Csp, "memoryview"),
         "csp, bytes": (Csp, "bytes"),
         "csp, array, thread actors": (CspThreads, "array"),
+        "csp, array, process actor": (CspProcessOfThread, "array"),
         "csp, memoryview, process actor": (CspProcess, "memoryview"),
         "processes, Queue": (ProcessQueues, "bytes"),
         "processes, Pipe": (ProcessPipes, "bytes"),
