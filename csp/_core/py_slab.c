@@ -120,7 +120,7 @@ static int take_files(csp_state *state, struct msghdr *message, PyObject *files)
         }
     }
     if (!failed && message->msg_flags & MSG_CTRUNC) {
-        PyErr_SetString(PyExc_OSError, "files that were passed were lost: this process has too many open");
+        PyErr_SetString(PyExc_RuntimeError, "files that were passed are lost: this process has too many open");
         failed = 1;
     }
     return failed ? -1 : 0;
@@ -156,7 +156,7 @@ static PyObject *receive(PyObject *module, PyObject *args)
     PyBuffer_Release(&buffer);
     if (n < 0)
         return PyErr_SetFromErrno(PyExc_OSError);
-    if (message.msg_controllen > 0 && take_files(csp_state_of_module(module), &message, files) < 0)
+    if ((message.msg_controllen > 0 || message.msg_flags & MSG_CTRUNC) && take_files(csp_state_of_module(module), &message, files) < 0)
         return NULL;
     return PyLong_FromSsize_t(n);
 }

@@ -48,6 +48,10 @@ def run(payload: "tuple[bytes, list[Any]]", path: "list[str]", watchdog: float) 
         _core.pass_on(True)
         bridge.begin(payload, path)
         bridge.serve()
+    except Exception as error:
+        if not bridge.pid:
+            raise
+        bridge.exit = Exit(bridge.ref, "failed", None, _remote_error((type(error).__name__, f"{error}", (), (), None, None, None))), False, True
     finally:
         while True:
             try:

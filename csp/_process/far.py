@@ -26,7 +26,9 @@ _NO_START = "no start"  # in the place of a RemoteError that is the bridge's to 
 
 
 def boot_payload() -> "Any":
-    return unpack(line.hello[0][2], line.hello[1])
+    head, segments = line.hello
+    line.hello = None  # with the memory and the files in it
+    return unpack(head[2], segments)
 
 
 def boot_exit(end: "Any", returned: bool, failed: bool) -> None:

@@ -7,6 +7,7 @@ event loop needs one (awaiting.py).
 import atexit
 import os
 import socket
+import sys
 import threading
 from collections import deque
 
@@ -119,10 +120,13 @@ class Line:
                 self.changed.wait()
             self.reading = True
         while True:
-            found = self._read()
-            with self.changed:
-                self.deliver(found)
-                self.changed.notify_all()
+            self._read_one()
+
+    def _read_one(self) -> None:  # of its own, so that what has come, and the memory in it, does not stay until more comes
+        found = self._read()
+        with self.changed:
+            self.deliver(found)
+            self.changed.notify_all()
 
     def end(self) -> None:
         self.over = True
@@ -133,16 +137,21 @@ class Line:
         self.sock.close()
 
     def _read(self) -> "tuple[Any, Segments]":
-        while (found := self.incoming.frame()) is None:
+        while True:
             try:
+                found = self.incoming.frame()
+                if found is not None:
+                    return found
                 more = self.incoming.read()
             except OSError:
+                more = False
+            except Exception:  # memory or files are lacking, and what has come is lost
+                sys.excepthook(*sys.exc_info())
                 more = False
             if not more:
                 if self.over:
                     threading.Event().wait()  # a daemon thread, whose process is about to end
                 os._exit(70)  # the other process is gone, or has given this actor up: so has everybody
-        return found
 
 
 _line: "Line"

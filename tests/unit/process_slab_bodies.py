@@ -72,6 +72,13 @@ def send_many(out: csp.SendChannel[Any], count: int, nbytes: int) -> None:
 
 
 @csp.actor(isolation="process")
+def length_and_back(ins: csp.RecvChannel[Any], out: csp.SendChannel[Any]) -> None:
+    for value in ins:
+        out.send(len(value))
+        out.send(value)
+
+
+@csp.actor(isolation="process")
 def crash_with_mail(ins: csp.RecvChannel[Any], out: csp.SendChannel[Any]) -> None:
     """Its memory is still used when it is gone."""
     import os

@@ -156,6 +156,22 @@ def _feed(out: Any, value: Any) -> None:
         pass
 
 
+def test_no_descriptor_is_free() -> None:
+    """Then what is sent goes through the socket; what comes in a file cannot be taken, and the actor ends for that reason."""
+    ins, outs = csp.Channel(), csp.Channel()
+    ref = bodies.length_and_back.spawn(ins.receiver, outs.sender)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        ins.send(memoryview(bytes(BIG)), 20)
+        assert outs.recv(20) == BIG and _core.slabs() == (0, 0)
+        end = ref.join(20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert end.reason == "failed" and "too many open" in str(end.remote)
+    no_slab_is_left()
+
+
 def test_a_crash_leaves_what_was_sent() -> None:
     """A value that the process sent before it died is its receiver's."""
     ins, outs = csp.Channel(), csp.Channel(1)
