@@ -43,6 +43,7 @@ def test_memory_is_flat_over_10000_messages_of_a_mebibyte(kind: str) -> None:
     run(f"KIND, ISOLATION, MESSAGES = {kind!r}, 'interpreter', 10_000\n{PROGRAM}")
 
 
-def test_memory_is_flat_over_messages_to_a_process() -> None:
+@pytest.mark.parametrize("kind", ["memoryview", "SharedBuffer", "the same buffer"])
+def test_memory_is_flat_over_messages_to_a_process(kind: str) -> None:
     """The same to a process actor, 500 times."""
-    run(f"KIND, ISOLATION, MESSAGES = 'memoryview', 'process', 500\n{PROGRAM}")
+    run(f"KIND, ISOLATION, MESSAGES = {kind!r}, 'process', 500\n{PROGRAM}")
