@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import csp
-from benchmarks import actors, memory, sync, units
+from benchmarks import actors, loops, memory, sync, units
 from benchmarks.means import (
     BUFFER,
     Csp,
@@ -326,4 +326,9 @@ SCENARIOS = [
     Scenario("S1", "a lock acquired and released, nobody else near", "ns", sync.runs(sync.lock_alone)),
     Scenario("S2", "the same while another unit does the same", "ns", sync.runs(sync.lock_of_two)),
     Scenario("S3", "a semaphore released, another acquired, round trip", "us", sync.runs(sync.signal_and_back)),
+    Scenario("L1", "thread to task and back, round trip of an int", "us", loops.runs(loops.thread_and_task)),
+    Scenario("L2", "task to another interpreter and back", "us", loops.interpreter_runs()),
+    Scenario("L3", "1,000 tasks wait, each gets a value, for each", "us", loops.runs(loops.fan_in)),
+    Scenario("L4", "1,000 tasks that wait, processor", "%", loops.idle_runs(0), slow=True),
+    Scenario("L4/w", "the same, wake-ups of its threads", "1/s", loops.idle_runs(1), slow=True),
 ]
