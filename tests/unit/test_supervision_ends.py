@@ -1,6 +1,7 @@
 """Every way in which a real child can end, under every restart type and strategy."""
 
 import itertools
+import threading
 
 import pytest
 
@@ -26,6 +27,14 @@ CASES = [case for case in itertools.product(STRATEGIES, RESTARTS, ENDS) if case[
 ]
 
 
+def follows(id, **options):
+    return ChildSpec(bodies.follows, id=id, isolation="thread", **options)
+
+
+def states(supervisor):
+    return {child.id: child.state for child in supervisor.children()}
+
+
 def lives(tree):
     """Of each child: its state and which life it is."""
     return {child.id: (child.state, child.ref.epoch) for child in tree.children()}
@@ -44,9 +53,8 @@ def expected(strategy, restart, reason):
 def test_end_of_a_child_is_followed_by_what_its_restart_type_says(strategy, restart, reason):
     """Who comes back has the same ref, name and mailbox; who does not has given them up; siblings are as the strategy says."""
     actor = bodies.watched if reason == "watchdog" else bodies.follows
-    specs = [ChildSpec(bodies.follows, id=id, isolation="thread") for id in ("before", "it", "after")]
-    specs[1] = ChildSpec(actor, id="it", restart=restart, isolation="thread")
-    with Supervisor(specs, strategy=strategy) as tree:
+    it = ChildSpec(actor, id="it", restart=restart, isolation="thread")
+    with Supervisor([follows("before"), it, follows("after")], strategy=strategy) as tree:
         ref, exited = tree["it"], tree["it"].exited
         ENDS[reason](ref)
         assert exited.recv(LIMIT).reason == reason
@@ -62,15 +70,38 @@ def test_end_of_a_child_is_followed_by_what_its_restart_type_says(strategy, rest
                 ref.send("return")
 
 
+@pytest.mark.parametrize("restart", ["permanent", "transient"])
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+def test_sibling_that_its_group_takes_down_keeps_what_it_has(strategy, restart):
+    """Ref, name and mailbox: its stop is no end of its own, whatever its restart type."""
+    with Supervisor([follows("it"), follows("sibling", restart=restart)], strategy=strategy) as tree:
+        it, sibling = tree["it"], tree["sibling"]
+        it.send("raise")
+        wait_until(lambda: lives(tree) == {"it": ("running", 2), "sibling": ("running", 2)}, LIMIT)
+        assert tree["sibling"] == sibling == csp.whereis("sibling")
+        exited, held = sibling.exited, threading.Event()
+        tree._tree.command("look", held.wait, LIMIT)  # it is not the supervisor's doing, which hears of it later
+        sibling.send("done")
+        assert exited.recv(LIMIT).value == "done"
+        assert (csp.whereis("sibling") is None) == (restart == "transient"), "an end of its own, this time"
+        held.set()
+
+
+def test_sibling_that_somebody_else_stops_while_its_group_is_stopped_comes_back():
+    """For the group it is one of those that were stopped; what it had is gone, so it is another actor of that name."""
+    gate = csp.Channel()
+    slow = ChildSpec(bodies.takes_its_time, args=(gate.receiver,), id="slow", isolation="thread", shutdown=None)
+    with Supervisor([follows("it"), follows("sibling", restart="transient"), slow], strategy="one_for_all") as tree, gate:
+        sibling = tree["sibling"]
+        tree["it"].send("raise")
+        wait_until(lambda: states(tree)["slow"] == "stopping", LIMIT)
+        assert sibling.stop().reason == "shutdown"
+        gate.send(None)
+        wait_until(lambda: states(tree) == dict.fromkeys(("it", "sibling", "slow"), "running"), LIMIT)
+        assert tree["sibling"] == csp.whereis("sibling") != sibling
+
+
 # --- between two lives ---
-
-
-def follows(id, **options):
-    return ChildSpec(bodies.follows, id=id, isolation="thread", **options)
-
-
-def states(supervisor):
-    return {child.id: child.state for child in supervisor.children()}
 
 
 NEVER = Backoff(first=1000, max=1000)  # not in this test

@@ -1,13 +1,15 @@
 """Supervisors of supervisors: budgets multiply, ends go down, orderly and failed ends go up, and what was added is lost."""
 
 import math
+import threading
 
 import pytest
 
 import csp
 from csp import ChildSpec, DynamicSupervisor, Supervisor
-from csp.testing import wait_until
+from csp.testing import wait_parked, wait_until
 from tests.unit import end_bodies as bodies
+from tests.unit.start_bodies import Gated
 from tests.unit.supervision_rig import running
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -62,6 +64,31 @@ def test_auto_shutdown_of_a_child_supervisor_is_an_orderly_end(restart, then):
         assert csp.whereis("in/s") is None
 
 
+def that_shuts_down_as_it_starts(gate, **options):
+    """Its significant child has ended before the next one is up."""
+    children = [follows("s", restart="transient", significant=True), ChildSpec(Gated, args=(gate,), id="late", isolation="thread")]
+    return Supervisor(children, auto_shutdown="any_significant", **options)
+
+
+@pytest.mark.parametrize(("restart", "then"), [("transient", {"in": "finished"}), ("temporary", {})])
+def test_auto_shutdown_during_the_start_is_no_failed_start(restart, then):
+    """Neither of a child supervisor, whose siblings go on to be started, nor of the root."""
+    gate = csp.Channel()
+    inner = that_shuts_down_as_it_starts(gate.receiver, id="in", restart=restart)
+    for tree, id, wanted in ((Supervisor([inner, follows("a")]), "in/s", then | {"a": "running"}), (that_shuts_down_as_it_starts(gate.receiver), "s", None)):
+        starter = threading.Thread(target=tree.start)
+        starter.start()
+        wait_parked(gate, receivers=1)
+        csp.whereis(id).send("return")
+        starter.join(LIMIT)
+        if wanted is None:
+            assert tree.wait(LIMIT) is None
+        else:
+            assert states(tree) == wanted
+        tree.stop()
+        assert tree.wait() is None
+
+
 # --- down ---
 
 
@@ -87,6 +114,29 @@ def test_child_supervisor_that_runs_out_of_time_leaves_no_orphans(shutdown):
     assert states(deepest) == {"x": "stopped", "y": "stopped"}
 
 
+@pytest.mark.parametrize("how", ["terminate_child", "stop"])
+def test_child_supervisor_that_stops_for_its_group_can_be_ended_for_good_meanwhile(how):
+    """The names below it, which were kept for its next life, are free at once; whoever asked waits for the rest."""
+    gate = csp.Channel()
+    slow = ChildSpec(bodies.takes_its_time, args=(gate.receiver,), id="slow", isolation="thread", shutdown=None)
+    inner = Supervisor([slow, follows("c")], id="in")
+    with Supervisor([follows("a"), inner], strategy="one_for_all") as tree, gate:
+        c = tree["in/c"]
+        tree["a"].send("raise")
+        wait_until(lambda: states(inner) == {"slow": "stopping", "c": "stopped"}, LIMIT)
+        assert csp.whereis("in/c") == c
+        asker = threading.Thread(target=tree.stop if how == "stop" else lambda: tree.terminate_child("in"))
+        asker.start()
+        wait_until(lambda: csp.whereis("in/c") is None, LIMIT)
+        assert states(inner) == {"slow": "stopping", "c": "stopped"}
+        gate.send(None)
+        asker.join(LIMIT)
+        if how == "terminate_child":
+            wait_until(lambda: states(tree) == {"a": "running", "in": "stopped"}, LIMIT)
+        else:
+            assert states(tree) == {"a": "stopped", "in": "stopped"}
+
+
 # --- dynamic ones below ---
 
 
@@ -108,6 +158,39 @@ def test_children_of_a_dynamic_supervisor_are_lost_when_it_is_restarted(why):
 
 
 # --- what is checked when a child is added ---
+
+
+def test_supervisor_that_could_not_be_added_is_free_again():
+    """It had no place yet: it can be added elsewhere, or be a root."""
+    inner = Supervisor([ChildSpec(bodies.takes_its_time, args=((x for x in ()),), id="bad"), follows("good")], id="in")
+    with Supervisor([]) as tree, DynamicSupervisor() as pool:
+        for supervisor in (tree, pool):
+            with pytest.raises(csp.SupervisorError, match="'in'"):
+                supervisor.start_child(inner)
+            assert supervisor.children() == []
+    with pytest.raises(csp.SupervisorError, match="'bad'"):
+        inner.start()
+
+
+def test_running_tree_cannot_become_a_child():
+    """Neither of a tree that is built nor of one that runs."""
+    with Supervisor([], id="root") as root, DynamicSupervisor() as pool:
+        with pytest.raises(ValueError, match="'root'"):
+            pool.start_child(root)
+        with pytest.raises(ValueError, match="'root'"):
+            Supervisor([root])
+        assert states(root) == {} and pool.children() == []
+
+
+def test_tree_that_is_started_again_has_new_events():
+    """Those of the first run have ended with it; below it, too."""
+    inner = Supervisor([follows("b")], id="in")
+    tree = Supervisor([inner])
+    for _ in range(2):
+        with tree:
+            assert [event.id for event in (tree.events.recv(LIMIT), tree.events.recv(LIMIT))] == ["in/b", "in"]
+            assert inner.events.recv(LIMIT) == csp.Started("b", inner["b"])
+        assert [type(event) for event in inner.events] == [csp.Exited]
 
 
 def test_significance_is_checked_by_start_child_too():

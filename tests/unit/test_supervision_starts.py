@@ -219,7 +219,7 @@ def test_function_is_up_before_its_first_line(log, strategy):
     """Also if its supervisor has not heard of that yet: here it is held up from the start until it has been asked."""
     with Supervisor([], strategy=strategy) as tree:
         trees["tree"], driver, held = tree, tree._tree, threading.Event()
-        driver.command("look", held.wait)
+        driver.command("look", held.wait, LIMIT)
         driver.command("start_child", tree._node, None, ChildSpec(bodies.asks_first, args=(log.sender,), id="asks"))
         driver.command("look", lambda: wait_until(lambda: len(driver._commands)))
         held.set()

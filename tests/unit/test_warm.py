@@ -100,6 +100,16 @@ def test_class_actor_gets_one(rig):
         assert ref.call.count() == (True, 1)
 
 
+def test_life_that_cannot_begin_gives_it_back(rig):
+    """An argument that does not cross: it is there for the next one."""
+    with DynamicSupervisor(warm=1) as tree:
+        await_warm(1)
+        with pytest.raises(csp.SupervisorError, match="'bad'"):
+            tree.start_child(ChildSpec(bodies.forward, args=((x for x in ()), 1), id="bad"))
+        await_warm(1)
+        assert csp.debug.census()["interpreters"] == 2
+
+
 def test_sys_path_is_the_one_of_the_start(rig, monkeypatch, tmp_path):
     """What the parent has changed since the interpreter booted holds."""
     with DynamicSupervisor(warm=1) as tree:
