@@ -66,7 +66,7 @@ __all__ = [
 _MAILBOX = 1024
 _MAX_DELIVERIES = 3
 _ISOLATIONS = ("interpreter", "thread", "process")
-_KINDS = {"interpreter": 0, "thread": 2, "process": 2}  # as spawn_actor wants it; 1 is csp.interpreters, a process has a thread here
+_KINDS = {"interpreter": 0, "thread": 2, "process": 0}  # as spawn_actor wants it; 1 is csp.interpreters; a process has its bridge in an interpreter
 _LIFE_OPTIONS = ("ready", "on_crash", "trap_stop", "loop", "concurrency")  # what a life has to know itself
 _ON_CRASH = ("drop", "redeliver", "dead_letter")
 _OPTIONS = frozenset(
@@ -283,7 +283,7 @@ def start(
         raise TypeError(f"name must be a str, not {type(name).__name__}")
     if name == "":
         raise ValueError("name must not be empty")
-    if isolation == "interpreter":
+    if isolation != "thread":
         prepare_process()
     try:
         return _core.spawn_actor(

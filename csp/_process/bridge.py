@@ -7,11 +7,10 @@ Pickled values are passed on as they came (`Pickled`): no code of the user's run
 Whatever ends this function ends the child: `Killed` strikes here, in Python, since a kill wakes the loop.
 """
 
+import _signal  # type: ignore[import-not-found]  # as `signal` has them, which is slow to import
+import _socket
 import os
 import select
-import signal
-import socket
-import sys
 import time
 
 from csp import _core
@@ -41,12 +40,12 @@ _CORE = frozenset(
 )
 
 
-def run(payload: "tuple[bytes, list[Any]]", path: "list[str]", watchdog: float) -> None:
+def run(payload: "tuple[bytes, list[Any]]", path: "list[str]", command: "list[str]", watchdog: float) -> None:
     """Called by csp._boot, in the actor's thread."""
     bridge = Bridge(current_actor().ref, watchdog)
     try:
         _core.pass_on(True)
-        bridge.begin(payload, path)
+        bridge.begin(payload, path, command)
         bridge.serve()
     except Exception as error:
         if not bridge.pid:
@@ -81,7 +80,7 @@ class Bridge:
         self.waits: dict[Waiting, None] = {}
         self.pid = 0
         self.exit: tuple[Exit, bool, bool] | None = None  # what the child has said of its end
-        self.sock, self._child = socket.socketpair()
+        self.sock, self._child = _socket.socketpair()
         self.sock.setblocking(False)
         self.incoming, self.outgoing = wire.Incoming(self.sock), wire.Outgoing(self.sock)
         self.poll = select.poll()
@@ -93,12 +92,12 @@ class Bridge:
 
     # --- the child ---
 
-    def begin(self, payload: "tuple[bytes, list[Any]]", path: "list[str]") -> None:
+    def begin(self, payload: "tuple[bytes, list[Any]]", path: "list[str]", command: "list[str]") -> None:
         segments = Segments()
         hello = (path, self.identity(self.ref), wire.pack(wire.Pickled(payload), segments, self.describe))
         self.outgoing.add(hello, segments)
         script = os.path.join(os.path.dirname(__file__), "boot.py")
-        self.pid = start_process([script], self._child.fileno())
+        self.pid = start_process([*command, script], self._child.fileno())
         self._child.close()
 
     def end(self) -> None:
@@ -524,23 +523,18 @@ def _until(timeout: "float | None") -> float:
 # --- processes ---
 
 
-def start_process(arguments: "list[str]", fd: int) -> int:
-    """A Python like this one, with the socket as its descriptor 3 and nothing else of ours; its pid.  No fork."""
-    from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined]
-
-    if not sys.executable:
-        raise RuntimeError("sys.executable is not known: no child process can be started")
+def start_process(command: "list[str]", fd: int) -> int:
+    """Run it, with the socket as its descriptor 3 and nothing else of ours; its pid.  No fork."""
     actions = [
         (os.POSIX_SPAWN_DUP2, fd, _FD),  # this one is inherited, ours is not
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
     ]
-    command = [sys.executable, *_args_from_interpreter_flags(), *arguments]
-    return os.posix_spawn(sys.executable, command, os.environ, file_actions=actions, setsigmask=[], setsigdef=[signal.SIGPIPE])
+    return os.posix_spawn(command[0], command, os.environ, file_actions=actions, setsigmask=[], setsigdef=[_signal.SIGPIPE])
 
 
 def kill_process(pid: int) -> None:
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, _signal.SIGKILL)
     except ProcessLookupError:
         pass
 
@@ -585,6 +579,8 @@ def _how_it_died(status: "int | None") -> "Any":
     if status is None:
         how = "its process has ended"
     elif status < 0:
+        import signal
+
         try:
             how = f"its process was ended by {signal.Signals(-status).name}"
         except ValueError:

@@ -4,7 +4,7 @@ A value's bytes are copied into a slab, and the frame says which: no other copy 
 The other side gives the slab back by a mark in it, so that there is no message for that, and none to be lost.
 """
 
-from collections import deque
+from _collections import deque  # type: ignore[import-not-found]  # as `collections` has it, which is slow to import
 
 from csp import _core
 
@@ -58,6 +58,7 @@ class Slabs:
         numbers = self._sizes.get(size)
         if numbers is None:
             return None
+        number: int
         for _ in range(min(len(numbers), _LOOK)):
             number = numbers[0]
             numbers.rotate(-1)

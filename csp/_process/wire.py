@@ -15,13 +15,13 @@ format, shape)`, a memoryview; or what the side that sends it makes of a handle,
 Python on one machine.
 """
 
+import _socket
 import errno
 import marshal
-import socket
 import struct
 import time
+from _collections import deque  # type: ignore[import-not-found]  # as `collections` has it, which is slow to import
 from array import array
-from collections import deque
 
 from csp import _core
 from csp._process.slabs import FROM, Mapped, Slabs
@@ -62,7 +62,7 @@ class Segments(list):  # type: ignore[type-arg]
 class Outgoing:
     """Frames that are on their way out of a socket, which may block or not."""
 
-    def __init__(self, sock: "socket.socket") -> None:
+    def __init__(self, sock: "_socket.socket") -> None:
         self._sock = sock
         self._pieces: deque[tuple[memoryview, list[_core.Descriptor]]] = deque()
         self._slabs = Slabs()
@@ -125,7 +125,7 @@ class Outgoing:
         rights = array("i", [file.fileno() for file in files])
         while True:
             try:
-                n = self._sock.sendmsg(now, [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+                n = self._sock.sendmsg(now, [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
             except OSError as error:
                 if error.errno != errno.ETOOMANYREFS:
                     raise
@@ -139,7 +139,7 @@ class Outgoing:
 class Incoming:
     """Frames that come in, from a socket that may block or not."""
 
-    def __init__(self, sock: "socket.socket") -> None:
+    def __init__(self, sock: "_socket.socket") -> None:
         self._fd = sock.fileno()
         self._room = bytearray(65536)  # for what is read at once
         self._buffer = bytearray()  # of small frames

@@ -3,6 +3,7 @@
 import gc
 import os
 import resource
+import socket
 import sys
 import threading
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 import csp
 from csp import _core
+from csp._process import wire
 from csp._process.slabs import FROM, Slabs
 from tests.unit import process_slab_bodies as bodies
 
@@ -32,11 +34,9 @@ def no_slab_is_left() -> None:
 
 @pytest.mark.parametrize("body", [bodies.give_back, bodies.give_back_through_the_socket])
 @pytest.mark.parametrize("nbytes", [FROM - 1, FROM, BIG + 5])
-def test_big_values_come_back_whole(body: Any, nbytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In slabs and, where there are no memory files, through the socket; of each type; several in one value."""
+def test_big_values_come_back_whole(body: Any, nbytes: int) -> None:
+    """In slabs and, where the actor can have no memory files, through the socket; of each type; several in one value."""
     numpy = pytest.importorskip("numpy")
-    if body is bodies.give_back_through_the_socket:
-        monkeypatch.setattr(_core, "make_slab", lambda nbytes: None)
     ins, outs = csp.Channel(), csp.Channel()
     ref = body.spawn(ins.receiver, outs.sender)
     content = bytes(range(256)) * (nbytes // 256 + 1)
@@ -54,11 +54,35 @@ def test_big_values_come_back_whole(body: Any, nbytes: int, monkeypatch: pytest.
         numpy.testing.assert_equal(back, value)
         assert type(back) is type(value)
     assert back[0].readonly and not back[1].readonly
-    if body is not bodies.give_back or nbytes >= FROM:
-        assert (_core.slabs()[0] > 0) == (body is bodies.give_back)
+    assert any(bodies.is_in_a_file(numpy.asarray(part)) for part in back) == (body is bodies.give_back and nbytes >= FROM)
     del back
     ref.kill()
     no_slab_is_left()
+
+
+def test_segments_go_through_the_socket_where_there_are_no_memory_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole, and after each other."""
+    monkeypatch.setattr(_core, "make_slab", lambda nbytes: None)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        outgoing, incoming = wire.Outgoing(ours), wire.Incoming(theirs)
+        sent = [b"a" * FROM, bytearray(BIG), b"", b"c"]
+        segments = wire.Segments()
+        segments.extend(sent)
+        outgoing.add(("head", 1), segments)
+        outgoing.add(("next",), wire.Segments())
+        writer = threading.Thread(target=outgoing.flush)
+        writer.start()
+        heads = []
+        while len(heads) < 2:
+            while (found := incoming.frame()) is not None:
+                heads.append(found[0])
+                if found[0][0] == "head":
+                    assert [bytes(part) for part in found[1]] == sent
+            if len(heads) < 2:
+                assert incoming.read()
+        writer.join()
+    assert heads == [("head", 1), ("next",)] and _core.slabs() == (0, 0)
 
 
 def test_what_arrives_stands_on_the_shared_memory() -> None:
