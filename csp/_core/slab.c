@@ -139,11 +139,12 @@ void csp_slab_unclaim(csp_slab *slab) { atomic_store_explicit(&mark_of(slab)->st
 
 /* --- the other one --- */
 
-/* Keep the pages warm, unless that would be too many: but for the first one, however large it is. */
+/* Keep the pages warm, unless that would be too many.  Two of a size are kept however large they are: a receiver often has one in its
+ * hands until it has the next. */
 static bool keeps(csp_slab *slab)
 {
     size_t before = atomic_fetch_add_explicit(&idle_bytes, slab->mapped, memory_order_relaxed); /* see there */
-    if (before == 0 || before + slab->mapped <= IDLE_KEEP)
+    if (before <= slab->mapped || before + slab->mapped <= IDLE_KEEP)
         return true;
     atomic_fetch_sub_explicit(&idle_bytes, slab->mapped, memory_order_relaxed);
     return false;

@@ -102,6 +102,27 @@ TEST(slabs_beyond_what_is_kept_give_their_pages_back)
     CHECK_EQ(csp_slabs_idle(), 0);
 }
 
+TEST(two_slabs_are_kept_however_large)
+{
+    csp_slab *ours[3], *theirs[3];
+    csp_block *blocks[3];
+    size_t size = (size_t)130 << 20;
+    for (int i = 0; i < 3; i++) {
+        both(size, &ours[i], &theirs[i]);
+        CHECK(csp_slab_claim(ours[i]));
+        csp_slab_data(ours[i])[0] = 1;
+        blocks[i] = csp_slab_block(theirs[i], size);
+    }
+    for (int i = 0; i < 3; i++)
+        csp_block_decref(blocks[i]);
+    CHECK_EQ(csp_slabs_idle(), 2 * theirs[0]->mapped);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(csp_slab_data(ours[i])[0], i < 2);
+        csp_slab_decref(ours[i]);
+        csp_slab_decref(theirs[i]);
+    }
+}
+
 TEST(slab_of_another_file_is_refused)
 {
     int ends[2];
