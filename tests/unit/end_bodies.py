@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from csp import RecvChannel, actor, current_actor
+from csp import RecvChannel, SendChannel, actor, current_actor
 
 
 def follows() -> Any:
@@ -13,6 +13,15 @@ def follows() -> Any:
     while order == "hang":
         pass
     return order
+
+
+def changes_its_arguments(log: SendChannel[Any], memory: list[str], *, options: dict[str, int]) -> None:
+    """Says what it was given, changes that, and fails when it is told to."""
+    log.send((memory, options))
+    memory.append("seen")
+    options.clear()
+    current_actor().inbox.recv()
+    raise ValueError(memory)
 
 
 @actor(watchdog=0.25)

@@ -77,3 +77,16 @@ class AsksItsParent:
 
     def on_start(self) -> None:
         current_actor().parent.call.add()
+
+
+def owns_one_that_asks(log: SendChannel[Any]) -> str:
+    """The end of a start, in an interpreter of its own, of a tree whose child asks for another one."""
+    spec = csp.ChildSpec(Asks, args=(log, "start_child", csp.ChildSpec(Waits, id="new", isolation="thread")), id="asks")
+    trees["tree"] = tree = Supervisor([spec], strategy="one_for_all")
+    try:
+        tree.start()
+    except csp.SupervisorError as error:
+        return type(error.__cause__).__name__
+    finally:
+        trees.clear()
+    return "started"

@@ -104,6 +104,19 @@ def test_sibling_that_somebody_else_stops_while_its_group_is_stopped_comes_back(
 # --- between two lives ---
 
 
+@pytest.mark.parametrize("isolation", ["interpreter", "thread"])
+def test_each_life_is_given_the_same_arguments(isolation):
+    """What a life did to its own is gone with it, also where actors share the interpreter with their supervisor."""
+    log, memory, options = csp.Channel(4), ["given"], {"n": 1}
+    spec = ChildSpec(bodies.changes_its_arguments, args=(log.sender, memory), kwargs={"options": options}, id="it", isolation=isolation)
+    with Supervisor([spec]) as tree:
+        for _ in range(3):
+            assert log.recv(LIMIT) == (["given"], {"n": 1})
+            tree["it"].send("now")
+        assert log.recv(LIMIT) == (["given"], {"n": 1})
+    assert (memory, options) == (["given"], {"n": 1})
+
+
 NEVER = Backoff(first=1000, max=1000)  # not in this test
 
 

@@ -199,6 +199,12 @@ def test_the_supervisor_further_up_is_an_ancestor_too(log):
     assert log.recv(LIMIT) == "DeadlockError"
 
 
+def test_tree_of_an_actor_is_no_different(log):
+    """Its child is a thread of the actor's interpreter, and still an actor of its own."""
+    assert csp.spawn(bodies.owns_one_that_asks, log.sender).result(LIMIT) == "DeadlockError"
+    assert log.recv(LIMIT) == "DeadlockError"
+
+
 def test_the_supervisor_of_another_branch_is_no_ancestor(log):
     """It does not wait for this start: the child comes up."""
     pool = trees["tree"] = DynamicSupervisor(id="pool")
