@@ -65,6 +65,15 @@ class _Unreachable(Exception):
     """There is no stand-in for it."""
 
 
+def _refused(value: object, error: _Unreachable) -> DecodeError:
+    """In a function of its own: an error in a variable of a frame of its traceback is a cycle, and keeps the value."""
+    refused = DecodeError(f"the value arrived but could not be rebuilt here: {error}")
+    reply = wire.asker(value)
+    if reply is not None:
+        refused._reply = reply  # type: ignore[attr-defined]
+    return refused
+
+
 class Bridge:
     """What there is of the child here: see the module."""
 
@@ -236,7 +245,7 @@ class Bridge:
     def fail(self, number: int, error: BaseException) -> None:
         segments = Segments()
         extra = {name: vars(error)[name] for name in ("index", "sent") if vars(error).get(name) is not None}
-        cause = getattr(error, "cause", None)
+        cause = getattr(error, "cause", None) or vars(error).get("_reply")  # of a request that cannot be rebuilt: who asked
         try:
             packed = wire.pack(cause, segments, self.describe)
         except Exception:
@@ -397,7 +406,13 @@ class Bridge:
         return self.wait(number, wait, timeout, lambda wait: self.leased(number, lease, wait.into(lease)))
 
     def leased(self, number: int, lease: "Any", value: object) -> "Bridge":
-        return self.answer_with(number, (self.keep(lease), lease.deliveries), value)
+        which = self.keep(lease)
+        try:
+            return self.answer_with(number, (which, lease.deliveries), value)
+        except DecodeError:  # it cannot reach the child: it is gone, as everywhere
+            del self.objects[which]
+            lease.__exit__(None, None, None)
+            raise
 
     def do_next(self, number: int, segments: Segments, inbox: int, done: bool) -> object:
         """The next message of a class actor, as (True, message); None if it was stopped or drained."""
@@ -449,7 +464,7 @@ class Bridge:
                 return self.describe(value, segments)
             return wire.pack(value, segments, self.describe)
         except _Unreachable as error:
-            raise DecodeError(f"the value arrived but could not be rebuilt here: {error}") from error
+            raise _refused(value, error) from error
 
     def describe(self, part: "Any", segments: Segments) -> "tuple[Any, ...]":
         kind = type(part).__name__

@@ -241,7 +241,7 @@ def unpack(packed: "tuple[Any, ...]", segments: Segments) -> "Any":
         return [unpack(each, segments) for each in packed[1]]
     if kind in ("o", "b"):
         return wire.unpack(packed, segments, find)
-    value: Any = (b"", ())
+    value: Any = None
     try:
         from csp._pickling import loads
 
@@ -251,10 +251,9 @@ def unpack(packed: "tuple[Any, ...]", segments: Segments) -> "Any":
         from csp.errors import DecodeError
 
         wrapped = DecodeError(f"the value arrived but could not be rebuilt here: {type(error).__name__}: {error}")
-        if b"csp._calls" in value[0]:  # a request: who asked is to hear of it
-            senders = [part for part in value[1] if type(part) is KINDS["SendChannel"]]
-            if len(senders) == 1:
-                wrapped._reply = senders[0]  # type: ignore[attr-defined]
+        reply = wire.asker(value)
+        if reply is not None:
+            wrapped._reply = reply  # type: ignore[attr-defined]
         raise wrapped from error
 
 
@@ -289,6 +288,8 @@ def _error(name: str, text: str, extra: "dict[str, Any]", cause: "Any", received
         error.channel = channel
         for key, value in extra.items():
             setattr(error, key, value)
+        if isinstance(error, errors.DecodeError) and (reply := unpack(cause, received)) is not None:
+            error._reply = reply  # type: ignore[attr-defined]
         if isinstance(error, errors.EndOfChannel):
             try:
                 error.cause = unpack(cause, received)

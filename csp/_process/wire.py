@@ -269,6 +269,17 @@ def _part(part: "Any", segments: Segments, describe: "Describe") -> "tuple[Any, 
     return describe(part, segments)
 
 
+def asker(value: "Any") -> "Any":
+    """Who is to hear of it if this value, a request, cannot be rebuilt; None: nobody, or it cannot be told."""
+    if type(value).__name__ == "Request":
+        return value[3]
+    if type(value) is Pickled and b"csp._calls" in value[0]:
+        senders = [part for part in value[1] if type(part).__name__ == "SendChannel"]
+        if len(senders) == 1:
+            return senders[0]
+    return None
+
+
 def unpack(value: "tuple[Any, ...]", segments: Segments, find: "Find") -> "Any":
     """A plain value, what `find` makes of what the other side described, or the `Pickled`."""
     if value[0] == "v":
