@@ -39,6 +39,7 @@ class Line:
         self.answers: dict[int, Any] = {}  # guarded by changed: for those who wait; None: not yet
         self.waits: dict[int, Wait] = {}  # guarded by changed: for event loops
         self.turn: Callable[[], None] | None = None  # what to do when the bridge asks for a sign of life; set once
+        self.reader: threading.Thread | None = None  # that of an event loop; set once
         self.over = False  # the process ends in order; set before the socket is shut down
         self.count = 0  # guarded by changed
         self.pid = os.getpid()
@@ -100,6 +101,8 @@ class Line:
                     changed.acquire()
                     self.reading = False
                     changed.notify_all()
+                if found is None:
+                    raise SystemExit  # in a daemon thread, while the process ends
                 self.deliver(found)
             return self.answers[number]
 
@@ -119,14 +122,17 @@ class Line:
             while self.reading:
                 self.changed.wait()
             self.reading = True
-        while True:
-            self._read_one()
+        while self._read_one():
+            pass
 
-    def _read_one(self) -> None:  # of its own, so that what has come, and the memory in it, does not stay until more comes
+    def _read_one(self) -> bool:  # of its own, so that what has come, and the memory in it, does not stay until more comes
         found = self._read()
+        if found is None:
+            return False
         with self.changed:
             self.deliver(found)
             self.changed.notify_all()
+        return True
 
     def end(self) -> None:
         self.over = True
@@ -134,9 +140,12 @@ class Line:
             self.sock.shutdown(socket.SHUT_RDWR)  # a thread may be reading it: then closing it alone would not be noticed
         except OSError:
             pass
+        if self.reader is not None:
+            self.reader.join()
         self.sock.close()
 
-    def _read(self) -> "tuple[Any, Segments]":
+    def _read(self) -> "tuple[Any, Segments] | None":
+        """None: this process is about to end, and has said so."""
         while True:
             try:
                 found = self.incoming.frame()
@@ -150,7 +159,7 @@ class Line:
                 more = False
             if not more:
                 if self.over:
-                    threading.Event().wait()  # a daemon thread, whose process is about to end
+                    return None
                 os._exit(70)  # the other process is gone, or has given this actor up: so has everybody
 
 
@@ -163,7 +172,7 @@ def begin(fd: int) -> "list[str]":
     global _line, hello
     _line = Line(fd)
     atexit.register(_line.end)  # after all that the user's code registers
-    hello = _line._read()
+    hello = _line._read()  # not None: nothing has ended yet
     path: list[str] = hello[0][0]
     return path
 
@@ -182,7 +191,8 @@ def read_always(turn: "Callable[[], None]") -> None:
         if _line.turn is not None:
             return
         _line.turn = turn
-    threading.Thread(target=_line.read_for_all, name="csp line", daemon=True).start()
+        _line.reader = threading.Thread(target=_line.read_for_all, name="csp line", daemon=True)
+    _line.reader.start()
 
 
 def begin_wait(wait: "Wait", operation: str, arguments: "tuple[object, ...]", segments: Segments | None) -> int:
