@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from csp._machine import DOWN, RUNNING, STARTING, WAITING
 from csp._specs import Backoff
-from tests.unit.supervision_rig import Rig, spec
+from tests.unit.supervision_rig import Rig, TimedSpec, spec
 
 RESTARTS = ("permanent", "transient", "temporary")
 REASONS = ("normal", "shutdown", "failed", "killed", "watchdog")
@@ -21,6 +21,7 @@ some_child = st.builds(
     restart=st.sampled_from(RESTARTS),
     shutdown=st.sampled_from([0.5, None, "kill"]),
     backoff=st.sampled_from([None, Backoff(first=1.0, jitter=0.0)]),
+    significant=st.booleans(),
 )
 
 
@@ -30,14 +31,27 @@ class Supervised(RuleBasedStateMachine):
         strategy=st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"]),
         max_restarts=st.sampled_from([0, 1, 3, 1000]),
         may_return=st.booleans(),
+        auto_shutdown=st.sampled_from(["never", "never", "any_significant", "all_significant"]),
+        start_timeout=st.sampled_from([None, 2.0]),
+        most=st.sampled_from([None, None, 2]),
     )
-    def build(self, children, strategy, max_restarts, may_return):
-        specs = [spec(f"c{n}", **options) for n, options in enumerate(children)]
-        self.rig = Rig(*specs, strategy=strategy, max_restarts=max_restarts, may_return=may_return)
+    def build(self, children, strategy, max_restarts, may_return, auto_shutdown, start_timeout, most):
+        self.auto_shutdown, self.start_timeout = auto_shutdown, start_timeout
+        rules = {"strategy": strategy, "max_restarts": max_restarts, "auto_shutdown": auto_shutdown}
+        if most is not None:  # a dynamic one
+            children, rules = [], {"max_restarts": max_restarts, "dynamic": True, "max_children": most}
+            self.auto_shutdown = "never"
+        self.rig = Rig(*(self.spec(f"c{n}", options) for n, options in enumerate(children)), may_return=may_return, **rules)
+        for child in self.machine.children:
+            child.spec = TimedSpec(child.spec, start_timeout)
         self.serial = 0
         self.asked = []
         self.terminated = set()
         self.rig.start()
+
+    def spec(self, id, options):
+        may_be = self.auto_shutdown != "never" and options["restart"] != "permanent"
+        return spec(id, **options | {"significant": options["significant"] and may_be})
 
     @property
     def machine(self):
@@ -75,7 +89,7 @@ class Supervised(RuleBasedStateMachine):
     @rule(options=some_child)
     def start_child(self, options):
         token = self.token()
-        self.rig.command("start_child", spec(f"c{self.serial % 7}", **options), token)
+        self.rig.command("start_child", TimedSpec(self.spec(f"c{self.serial % 7}", options), self.start_timeout), token)
         self.terminated.discard(f"c{self.serial % 7}")
 
     def token(self):
@@ -114,6 +128,12 @@ class Supervised(RuleBasedStateMachine):
         """While it runs, no more restarts are charged than the budget allows."""
         if self.machine.phase == "running":
             assert len(self.machine._stamps) <= self.machine.rules.max_restarts
+
+    @invariant()
+    def a_dynamic_one_keeps_its_limit(self):
+        """Those that run, or will run again, are never more than it may have."""
+        taken = sum(child.alive or child.state == WAITING for child in self.machine.children)
+        assert taken <= self.machine.rules.max_children or not self.machine.rules.dynamic
 
     @invariant()
     def it_ends_only_with_all_its_children(self):
