@@ -11,7 +11,7 @@ A class handles one message at a time, unless it was declared `concurrency=n`: t
 import sys
 
 from csp import _core, _ref
-from csp._awaiting import aselect
+from csp._awaiting import aselect, aselect_leased
 from csp._calls import Request
 from csp._serving import _fail, _hook, _receive, _refuse, snapshot
 from csp.errors import DecodeError, EndOfChannel, Killed, Stopped
@@ -277,16 +277,16 @@ def serve_class(
     ref: "ActorRef", cls: "type[Any]", args: "tuple[Any, ...]", kwargs: "dict[str, Any]", options: "dict[str, Any]"
 ) -> None:
     """The whole life of a class with `async def` methods: as csp._serving.serve_class, in tasks."""
-    loop, instances = _loop(options), []
+    loop = _loop(options)
+    server = _Server(loop, ref, options)
 
     async def life() -> None:
-        instance = cls(*args, **kwargs)
-        instances.append(instance)
+        instance = server.instance = cls(*args, **kwargs)
         try:
             await _either(_hook(instance, "on_start"))
             if not options.get("ready"):
                 _core.boot_alive()
-            await _serve(loop, ref, instance, int(options.get("concurrency", 1)))
+            await server.serve(int(options.get("concurrency", 1)))
         except Killed:
             raise
         except BaseException as error:
@@ -298,8 +298,8 @@ def serve_class(
 
     async def stopped() -> None:
         _core.take_stop()
-        for instance in instances:
-            await _either(_hook(instance, "on_stop", "shutdown"))
+        if server.instance is not None:
+            await _either(_hook(server.instance, "on_stop", "shutdown"))
 
     loop.run(life, _stops(options), stopped)
 
@@ -326,74 +326,105 @@ async def _failed(instance: object, error: BaseException) -> None:
         error.add_note(f"on_failure raised in its turn: {type(second).__name__}: {second}")
 
 
-async def _serve(loop: "_Trio | _Asyncio", ref: "ActorRef", instance: "Any", count: int) -> None:
-    inbox, stopping = ref._inbox(), _ref.current_actor().stopping
-    if count == 1:
-        while await _next(loop, ref, instance, inbox, stopping, None):
-            pass
-        return
+class _Server:
+    """Takes one message after the other from the mailbox, and handles each.
 
-    async def serve(places: "Any") -> None:
-        acquire, release, start = places
-        while True:
-            await acquire()
-            if not await _next(loop, ref, instance, inbox, stopping, start):
-                release()
-                return
+    With `on_crash` other than "drop" a message is on lease until it is done, as in csp._serving.  The open leases are kept here, to
+    the end of this life: one that was let go with a task would give its message back while the others still receive.
+    """
 
-    await _limited(loop, count, serve)
+    def __init__(self, loop: "_Trio | _Asyncio", ref: "ActorRef", options: "dict[str, Any]") -> None:
+        self.loop, self.ref = loop, ref
+        self.instance: Any = None  # until it is made
+        self.inbox, self.stopping = ref._inbox(), _ref.current_actor().stopping
+        self.trapping = bool(options.get("trap_stop"))
+        self.leases: set[_core.Lease[Any]] | None = None if options.get("on_crash", "drop") == "drop" else set()
 
+    async def serve(self, count: int) -> None:
+        if count == 1:
+            while await self._next(None):
+                pass
+            return
 
-async def _next(
-    loop: "_Trio | _Asyncio", ref: "ActorRef", instance: "Any", inbox: "Inbox", stopping: "Inbox", start: "Any"
-) -> bool:
-    """Take one message and handle it, here or in a task of its own; False if there will be none."""
-    try:
-        channel, message = await aselect([stopping, inbox], priority=True)
-    except (EndOfChannel, DecodeError) as error:
-        if isinstance(error, EndOfChannel):
-            return False  # drained
-        _refuse(error)
-        ref._done()
-        if start is not None:
-            start(_nothing)
+        async def serve(places: "Any") -> None:
+            acquire, release, start = places
+            while True:
+                await acquire()
+                if not await self._next(start):
+                    release()
+                    return
+
+        await _limited(self.loop, count, serve)
+
+    async def _next(self, start: "Any") -> bool:
+        """Take one message and handle it, here or in a task of its own; False if there will be none."""
+        cases, lease = [self.stopping, self.inbox], None
+        try:
+            if self.leases is None:
+                channel, message = await aselect(cases, priority=True)
+            else:
+                lease = self.inbox.lease()
+                channel, message = await aselect_leased(cases, lease)
+        except (EndOfChannel, DecodeError) as error:
+            if isinstance(error, EndOfChannel):
+                return False  # drained
+            _refuse(error)
+            self.ref._done()
+            if start is not None:
+                start(_nothing)
+            return True
+        if channel is self.stopping:
+            return False
+        if lease is not None and self.leases is not None:
+            self.leases.add(lease)
+        if start is None:
+            await self._handle(message, lease)
+        else:
+            start(self._handle, message, lease)
         return True
-    if channel is stopping:
-        return False
-    if start is None:
-        await _handle(loop, ref, instance, message)
-    else:
-        start(_handle, loop, ref, instance, message)
-    return True
+
+    async def _handle(self, message: "Any", lease: "_core.Lease[Any] | None") -> None:
+        try:
+            if type(message) is not Request:
+                await _either(_receive(self.ref, self.instance, message))
+            elif message[3] is None:
+                method, args, kwargs, _ = message
+                await _either(getattr(self.instance, method)(*args, **kwargs))
+            else:
+                await self._handle_call(message, lease)
+        except BaseException as error:
+            if _failure(error, self.loop.cancelled) is None and self._is_stopped():
+                self._keep(lease)  # broken off, not crashed
+            raise
+        self._keep(lease)  # else it stays on lease, and goes back as this life ends
+        self.ref._done()
+
+    async def _handle_call(self, request: Request, lease: "_core.Lease[Any] | None") -> None:
+        method, args, kwargs, reply = request
+        try:
+            ok, value = True, await _either(getattr(self.instance, method)(*args, **kwargs))
+        except (Killed, GeneratorExit):
+            raise
+        except BaseException as error:
+            if _failure(error, self.loop.cancelled) is None:
+                reply.close()  # the caller gets ActorDied, before on_stop runs
+                raise
+            ok, value = False, snapshot(error)
+        self._keep(lease)  # it is done, whatever becomes of the answer
+        try:
+            _core.answer(reply, ok, value)
+        except Exception as error:  # the result does not cross
+            _fail(reply, error)
+
+    def _keep(self, lease: "_core.Lease[Any] | None") -> None:
+        if lease is not None and self.leases is not None and lease in self.leases:
+            lease.__exit__(None, None, None)
+            self.leases.remove(lease)
+
+    def _is_stopped(self) -> bool:
+        """What is cancelled now is so by a stop, and neither by a kill nor by the crash of a task beside it."""
+        return not self.trapping and _core.boot_asked() in ("stop", "unnoticed stop")
 
 
 async def _nothing() -> None:
     """A message that took a place and needs none."""
-
-
-async def _handle(loop: "_Trio | _Asyncio", ref: "ActorRef", instance: "Any", message: "Any") -> None:
-    if type(message) is not Request:
-        await _either(_receive(ref, instance, message))
-    elif message[3] is None:
-        method, args, kwargs, _ = message
-        await _either(getattr(instance, method)(*args, **kwargs))
-    else:
-        await _handle_call(loop, instance, message)
-    ref._done()
-
-
-async def _handle_call(loop: "_Trio | _Asyncio", instance: "Any", request: Request) -> None:
-    method, args, kwargs, reply = request
-    try:
-        ok, value = True, await _either(getattr(instance, method)(*args, **kwargs))
-    except loop.cancelled:
-        reply.close()  # the caller gets ActorDied, before on_stop runs
-        raise
-    except (Killed, GeneratorExit):
-        raise
-    except BaseException as error:
-        ok, value = False, snapshot(error)
-    try:
-        _core.answer(reply, ok, value)
-    except Exception as error:  # the result does not cross
-        _fail(reply, error)

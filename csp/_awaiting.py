@@ -51,7 +51,9 @@ class _Asyncio:
             if not wait.token.done():
                 wait.token.set_result(None)
 
-    async def run(self, begin: "Callable[..., _core.Wait]", *args: object) -> "Any":
+    async def run(
+        self, begin: "Callable[..., _core.Wait]", *args: object, lease: "_core.Lease[Any] | None" = None
+    ) -> "Any":
         import asyncio
 
         if self.quick >= _QUICK:  # before anything is done: this may be cancelled
@@ -60,10 +62,10 @@ class _Asyncio:
         wait = begin(self.core, *args)
         if wait.done:
             self.quick += 1
-            return wait.result()
-        self.quick = 0
-        await self._outcome(asyncio, asyncio.get_running_loop(), wait)
-        return wait.result()
+        else:
+            self.quick = 0
+            await self._outcome(asyncio, asyncio.get_running_loop(), wait)
+        return wait.result() if lease is None else wait.into(lease)
 
     async def _outcome(self, asyncio: "Any", loop: "Any", wait: "_core.Wait") -> None:
         wait.token = future = loop.create_future()
@@ -214,13 +216,15 @@ class _Trio:
             heapify(self.timers)
             self.over = 0
 
-    async def run(self, begin: "Callable[..., _core.Wait]", *args: object) -> "Any":
+    async def run(
+        self, begin: "Callable[..., _core.Wait]", *args: object, lease: "_core.Lease[Any] | None" = None
+    ) -> "Any":
         trio = sys.modules["trio"]
         await trio.lowlevel.checkpoint_if_cancelled()
         wait = begin(self.core, *args)
         if wait.done:
             await trio.lowlevel.cancel_shielded_checkpoint()
-            return wait.result()
+            return wait.result() if lease is None else wait.into(lease)
         due = wait.due()
         timer = None if due is None else self._set_timer(wait, due, trio.current_time())
         wait.token = trio.lowlevel.current_task()
@@ -241,7 +245,7 @@ class _Trio:
             wait.token = None
             if timer is not None:
                 self._drop_timer(timer)
-        return wait.result()
+        return wait.result() if lease is None else wait.into(lease)
 
 
 def _trio_here(trio: "Any") -> _Trio:
@@ -328,6 +332,11 @@ async def aselect(cases: "Iterable[_core._Case]", *, priority: bool = False) -> 
 
 
 aselect.__module__ = "csp"
+
+
+async def aselect_leased(cases: "Iterable[_core._Case]", lease: "_core.Lease[Any]") -> "_core.Selected":
+    """By priority; a value received through the channel of `lease` is on loan: cancelled before that, it was not handed out."""
+    return await _here().run(_core.begin_select, cases, True, lease=lease)  # type: ignore[no-any-return]
 
 
 # --- calls of actors ---

@@ -182,8 +182,6 @@ def _check_async(target: "Any", options: "dict[str, Any]") -> None:
                 raise ValueError(f"{name} is for `async def` actors, and {target.__name__} is none")
     elif "concurrency" in options and not isinstance(target, type):
         raise ValueError(f"concurrency is for class actors: {target.__name__} is a function, and starts its own tasks")
-    elif isinstance(target, type) and options.get("on_crash", "drop") != "drop":
-        raise ValueError(f"on_crash={options['on_crash']!r} is not there for classes with `async def` methods")
 
 
 def _mailbox(capacity: "Any") -> int:

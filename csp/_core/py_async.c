@@ -270,16 +270,21 @@ static PyObject *wait_result(PyObject *object, PyObject *unused)
     return result;
 }
 
-/* As `result`, of a receive, for a lease on the same channel: the value, on loan. */
+/* As `result`, for a lease: a value of its channel is on loan then. */
 static PyObject *wait_into(PyObject *object, PyObject *lease)
 {
     wait_object *self = (wait_object *)object;
     if (!Py_IS_TYPE(lease, self->state->lease_type))
         return PyErr_Format(PyExc_TypeError, "a Lease is needed, not %.100s", Py_TYPE(lease)->tp_name);
-    if ((self->phase != DONE && self->phase != SETTLED) || !self->single || self->status != CSP_OK)
-        return wait_result(object, NULL); /* raises why there is nothing */
+    bool received = (self->phase == DONE || self->phase == SETTLED) && self->status == CSP_OK && self->fired->dir == CSP_RECV;
+    if (!received || self->fired->chan != csp_lease_chan(lease))
+        return wait_result(object, NULL);
+    csp_take_back(self->state->interp);
     self->phase = TAKEN;
-    PyObject *value = csp_lease_take(lease, &self->cs.sel.cases[0].msg);
+    Py_ssize_t index = (Py_ssize_t)self->fired->index;
+    PyObject *value = csp_lease_take(lease, &self->fired->msg);
+    if (value != NULL && !self->single)
+        value = csp_selected(self->state, self->cs.objects[index], value, index);
     csp_cases_clear(&self->cs);
     return value;
 }
@@ -374,7 +379,7 @@ static PyMethodDef wait_methods[] = {
     {"cancel", wait_cancel, METH_NOARGS, PyDoc_STR("cancel($self, /)\n--\n\nCall it off: True if nothing was sent or taken and nothing will be.")},
     {"settle", wait_settle, METH_NOARGS, PyDoc_STR("settle($self, /)\n--\n\nAfter a cancel in vain: make the outcome there now.  A matter of microseconds.")},
     {"result", wait_result, METH_NOARGS, PyDoc_STR("result($self, /)\n--\n\nThe outcome, once: what the operation returns or raises.")},
-    {"into", wait_into, METH_O, PyDoc_STR("into($self, lease, /)\n--\n\nAs `result`, of a receive: the value goes on loan to the unused lease.")},
+    {"into", wait_into, METH_O, PyDoc_STR("into($self, lease, /)\n--\n\nAs `result`; a value received through the channel of the unused lease goes on loan to it.")},
     {"put_back", wait_put_back, METH_NOARGS, PyDoc_STR("put_back($self, /)\n--\n\nNobody wants the outcome: a received value goes back to the head of its channel.")},
     {"due", wait_due, METH_NOARGS, PyDoc_STR("due($self, /)\n--\n\nSeconds until a timer among the cases is ready, infinity while the clock stands, or None.")},
     {"fire_due", wait_fire_due, METH_NOARGS, PyDoc_STR("fire_due($self, /)\n--\n\nLet the timers fire whose time has come.")},

@@ -9,6 +9,7 @@ PyObject *csp_handle_recv_many(PyObject *object, PyObject *args, PyObject *kwarg
 PyObject *csp_handle_lease(PyObject *object, PyObject *args, PyObject *kwargs);
 /* What entering a new lease does once the message is received: the value, which stays on loan.  Moves the message. */
 PyObject *csp_lease_take(PyObject *lease, csp_msg *msg);
+struct csp_chan *csp_lease_chan(PyObject *lease); /* borrowed */
 
 extern const char csp_send_many_doc[], csp_recv_many_doc[];
 

@@ -91,6 +91,8 @@ static csp_time deadline_of(lease_object *self)
     return self->timeout_ns > CSP_NEVER - now ? CSP_NEVER : now + self->timeout_ns;
 }
 
+csp_chan *csp_lease_chan(PyObject *object) { return ((lease_object *)object)->lease->chan; }
+
 PyObject *csp_lease_take(PyObject *object, csp_msg *msg)
 {
     lease_object *self = (lease_object *)object;

@@ -29,12 +29,16 @@ def drained(channel: Any) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize("isolation", ["interpreter", "thread", "process"])
-def test_no_job_vanishes_while_lives_are_killed(isolation: str, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("cls", "isolation"),
+    [(bodies.Diligent, "interpreter"), (bodies.Diligent, "thread"), (bodies.Diligent, "process"), (bodies.DiligentTask, "thread")],
+    ids=["interpreter", "thread", "process", "trio"],
+)
+def test_no_job_vanishes_while_lives_are_killed(cls: Any, isolation: str, seed: int) -> None:
     """Each is done at least once or is a dead letter, and is handed out at most max_deliveries times."""
     dice, log = random.Random(seed), csp.Channel(math.inf)
     drained(csp.dead_letters)
-    children = [ChildSpec(bodies.Diligent, args=(log.sender,), id=id, isolation=isolation) for id in "abc"]
+    children = [ChildSpec(cls, args=(log.sender,), id=id, isolation=isolation) for id in "abc"]
     with Supervisor(children, max_restarts=10**6) as tree:
         refs = [tree[id] for id in "abc"]
         threads = [start_thread(refs, me, JOBS) for me in range(2)]

@@ -22,6 +22,17 @@ class Diligent:
         return job
 
 
+@actor(on_crash="redeliver", max_deliveries=DELIVERIES, mailbox=16)
+class DiligentTask(Diligent):
+    """The same in an event loop."""
+
+    async def work(self, job: Any) -> Any:
+        await self.log.asend(("begun", job))
+        await csp.after(0.001).arecv()
+        await self.log.asend(("done", job))
+        return job
+
+
 def produce(refs: list[ActorRef[Any]], me: int, n: int) -> list[Any]:
     """Casts and asks in turn; the jobs that were accepted.  An answer may be lost with the life that would have given it."""
     accepted = []

@@ -373,7 +373,6 @@ def test_options_are_checked() -> None:
         (function, {"concurrency": 2}, "concurrency"),
         (Class, {"concurrency": 0}, "concurrency"),
         (Class, {"concurrency": True}, "concurrency"),
-        (Class, {"on_crash": "redeliver"}, "on_crash"),
     ]:
         with pytest.raises(ValueError, match=what):
             csp.actor(**options)(target)
