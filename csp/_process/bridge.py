@@ -13,10 +13,11 @@ import os
 import select
 import time
 
-from csp import _core
+from csp import _core, _pickling  # noqa: F401  # now: when they are needed no file may be free
 from csp._process import wire
 from csp._process.wire import Segments
 from csp._ref import ActorRef, Exit, current_actor
+from csp._remote import RemoteError
 from csp.errors import CspError, DecodeError, EndOfChannel, Killed, Stopped, Timeout
 
 TYPE_CHECKING = False
@@ -574,7 +575,6 @@ def wait_for(pid: int, patience: float) -> "int | None":
 
 
 def _remote_error(fields: "tuple[Any, ...] | None") -> "Any":
-    from csp._remote import RemoteError
 
     if fields is None:
         return None
@@ -582,23 +582,21 @@ def _remote_error(fields: "tuple[Any, ...] | None") -> "Any":
 
 
 def _hung(seconds: float) -> "Any":
-    from csp._remote import RemoteError
 
     text = f"finished no message and waited for nothing in csp for {seconds:g} s"
     return RemoteError(("TimeoutError", text, (), (), None, None, None))
 
 
 def _how_it_died(status: "int | None") -> "Any":
-    from csp._remote import RemoteError
 
     if status is None:
         how = "its process has ended"
     elif status < 0:
-        import signal
-
         try:
+            import signal
+
             how = f"its process was ended by {signal.Signals(-status).name}"
-        except ValueError:
+        except (ValueError, ImportError, OSError):  # a signal without a name, or nothing can be imported now
             how = f"its process was ended by signal {-status}"
     else:
         how = f"its process exited with status {status}"
