@@ -49,7 +49,7 @@ from csp._specs import (
     is_number,
 )
 from csp._tree import Node, Tree, info, running
-from csp.errors import EndOfChannel, Killed, SupervisorError, Timeout
+from csp.errors import DeadlockError, EndOfChannel, Killed, SupervisorError, Timeout
 
 if TYPE_CHECKING:
     from csp._machine import Machine
@@ -247,7 +247,10 @@ class Supervisor:
 
         Past `timeout` those that are left are killed, all at once.  Starts and restarts that are under way, or were to come, are
         off.  Without effect on a tree that does not run.  A child supervisor is stopped as by its parent's `terminate_child`.
+        An actor below it may call this too: the stop breaks its wait off, as any other.  Where that cannot be, since it traps
+        stops, or has been stopped already and is on its way out, `DeadlockError` is raised and nothing done.
         """
+        self._refuse_own_end("stop")
         if self._parent is not None:
             self._parent.terminate_child(self._id)
             return
@@ -440,8 +443,9 @@ class Supervisor:
     def terminate_child(self, id: str) -> Exit | None:
         """Stop a child, keep it stopped, and return its `Exit`; None if it was not running.  A restart that was to come is off.
 
-        Its spec stays for `restart_child`, unless it is temporary.  `KeyError` for an unknown id.
+        Its spec stays for `restart_child`, unless it is temporary.  `KeyError` for an unknown id.  `DeadlockError` as by `stop`.
         """
+        self._refuse_own_end("terminate_child", id)
         return self._command("terminate_child", id, id)  # type: ignore[no-any-return]
 
     def restart_child(self, id: str) -> Any:
@@ -458,6 +462,13 @@ class Supervisor:
         `SupervisorError` if it is running: terminate it first.  `KeyError` for an unknown id.
         """
         self._command("delete_child", id, id)
+
+    def _refuse_own_end(self, what: str, id: str | None = None) -> None:
+        """An actor that waits for its own end is broken off by its stop.  But for one that this cannot reach, that is a deadlock."""
+        caller = _ref.context_here()
+        spec = None if caller is None else _spec_of(self, caller.ref, id)
+        if spec is not None and (_traps_stops(spec) or _core.boot_asked() not in ("", "unnoticed stop")):
+            raise DeadlockError(f"{what}: an actor cannot wait for its own end")
 
     def _command(self, what: str, id: str, *args: Any) -> Any:
         root: Supervisor = self
@@ -575,6 +586,25 @@ def _ref_at(supervisor: Supervisor, path: str) -> ActorRef:
     if ref is None:
         raise KeyError(path)
     return ref
+
+
+def _spec_of(supervisor: Supervisor, ref: ActorRef, id: str | None = None) -> Spec | None:
+    """The specification of an actor that lives below the supervisor, below its child `id` if that is given; asked by that actor.
+
+    Its own place in the tree stays as it is while it asks, so this looks without waiting for the tree's thread.
+    """
+    for child in list(supervisor._machine().children):
+        if id is not None and child.id != id:
+            continue
+        below = child.spec.supervisor
+        found = _spec_of(below, ref) if below is not None else child.spec if child.alive and info(child).ref == ref else None
+        if found is not None:
+            return found
+    return None
+
+
+def _traps_stops(spec: Spec) -> bool:
+    return bool((getattr(getattr(spec, "actor", None), "__csp_actor__", None) or {}).get("trap_stop"))
 
 
 # --- the end of the program, or of the actor ---

@@ -90,3 +90,16 @@ def owns_one_that_asks(log: SendChannel[Any]) -> str:
     finally:
         trees.clear()
     return "started"
+
+
+@actor(isolation="thread", trap_stop=True)
+class Traps(Asks):
+    """As `Asks`, with a stop that it would have to see for itself."""
+
+
+@actor(isolation="thread")
+class AsksAsItStops(Asks):
+    """Gives its command again when it has been stopped."""
+
+    def on_stop(self, reason: str) -> None:
+        self.ask()

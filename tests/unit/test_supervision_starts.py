@@ -249,6 +249,44 @@ def test_other_commands_of_a_start_are_answered(log, strategy, command, answer):
     tree.stop()
 
 
+OWN_END = [("stop",), ("terminate_child", "asks"), ("terminate_child", "in")]
+
+
+def with_one_that_ends_itself(log, actor, command, at_start):
+    """All the time that it needs is for ever, if it waits for its own end."""
+    asks = ChildSpec(actor, args=(log.sender, *command), kwargs={"at_start": at_start}, id="asks", shutdown=None)
+    if command[-1] == "in":
+        tree = Supervisor([Supervisor([asks], id="in")])
+    else:
+        tree = Supervisor([asks])
+    trees["tree"] = tree
+    return tree
+
+
+@pytest.mark.parametrize("command", OWN_END)
+def test_wait_for_the_own_end_is_a_deadlock_error_if_stops_are_trapped(log, command):
+    """In a start as later; nothing is done, and no time is lost."""
+    with pytest.raises(csp.SupervisorError, match="cannot wait for its own end"):
+        with_one_that_ends_itself(log, bodies.Traps, command, True).start()
+    assert log.recv(LIMIT) == "DeadlockError"
+    with with_one_that_ends_itself(log, bodies.Traps, command, False) as tree:
+        ref = tree["in/asks" if command[-1] == "in" else "asks"]
+        with pytest.raises(csp.ActorFailed, match="cannot wait for its own end"):
+            ref.call.ask()
+        assert ref.alive and log.recv(LIMIT) == "DeadlockError"
+
+
+@pytest.mark.parametrize("command", OWN_END)
+def test_wait_for_the_own_end_is_a_deadlock_error_on_the_way_out(log, command):
+    """The stop that would break it off has come already, whoever asked for it."""
+    with with_one_that_ends_itself(log, bodies.AsksAsItStops, command, False) as tree:
+        ref = tree["in/asks" if command[-1] == "in" else "asks"]
+        assert ref.stop(timeout=None).reason == "failed"
+        assert log.recv(LIMIT) == "DeadlockError"
+        wait_until(lambda: ref.alive, LIMIT)
+    assert log.recv(LIMIT) == "DeadlockError"
+
+
 @pytest.mark.parametrize("command", [("stop",), ("terminate_child", "asks")])
 def test_start_that_ends_itself_is_broken_off(log, command):
     """Its wait for its own end is one that the stop breaks off."""
