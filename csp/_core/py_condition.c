@@ -33,7 +33,7 @@ static int ensure_owned(csp_sync_object *self, const char *verb)
     if (csp_sync_begin(self) < 0)
         return -1;
     csp_sync now = csp_sync_look(lock, NULL);
-    if (chan_of(lock)->sync == CSP_RLOCK ? now.thread == csp_sync_thread() : now.value <= 0)
+    if (chan_of(lock)->sync == CSP_RLOCK ? csp_sync_owns(&now) : now.value <= 0)
         return 0;
     PyErr_Format(PyExc_RuntimeError, "cannot %s un-acquired lock", verb);
     return -1;
@@ -165,5 +165,7 @@ static PyMethodDef condition_methods[] = {
     {NULL},
 };
 
-static PyGetSetDef getters[] = {WAITING, {NULL}};
+static PyObject *get_lock(PyObject *object, void *unused) { return Py_NewRef(sync_of(object)->lock); }
+
+static PyGetSetDef getters[] = {WAITING, {"_lock", get_lock, NULL, NULL}, {NULL}};
 SLOTS(csp_condition_slots, condition_new, condition_methods, getters, PyDoc_STR("Condition(lock=None)\n--\n\nthreading.Condition, between interpreters, over a Lock or RLock of csp.sync."));

@@ -121,7 +121,7 @@ PyObject *csp_sync_case(csp_state *state, PyObject *object)
     if (!csp_is_sync(object))
         return NULL;
     csp_sync_kind kind = chan_of(sync_of(object))->sync;
-    if (kind != CSP_LOCK && kind != CSP_SEMAPHORE && kind != CSP_BOUNDED && kind != CSP_EVENT && kind != CSP_GROUP)
+    if (!csp_passes_on && kind != CSP_LOCK && kind != CSP_SEMAPHORE && kind != CSP_BOUNDED && kind != CSP_EVENT && kind != CSP_GROUP)
         return NULL;
     csp_end *end = end_here(sync_of(object));
     if (end == sync_of(object)->handle.end)
@@ -176,6 +176,11 @@ csp_status csp_sync_lock(csp_sync_object *self, csp_time deadline)
     return status;
 }
 
+bool csp_sync_owns(const csp_sync *rlock)
+{
+    return csp_passes_on ? rlock->value <= 0 && rlock->thread == 0 : rlock->thread == csp_sync_thread();
+}
+
 typedef enum { RELEASED, NOT_HELD, NOT_OWNED, TOO_MANY } release_result;
 
 static release_result release_locked(csp_sync_object *self, uint32_t n, csp_effects *fx, csp_end **p_orphan)
@@ -183,13 +188,13 @@ static release_result release_locked(csp_sync_object *self, uint32_t n, csp_effe
     csp_chan *chan = chan_of(self);
     csp_sync *sync = chan->primitive;
     bool is_lock = chan->sync <= CSP_RLOCK || chan->sync == CSP_ONCE;
-    if (chan->sync == CSP_RLOCK && sync->thread != csp_sync_thread())
+    if (chan->sync == CSP_RLOCK && !csp_sync_owns(sync))
         return NOT_OWNED;
     if (is_lock && sync->value > 0)
         return NOT_HELD;
     if (chan->sync == CSP_BOUNDED && sync->value + n > sync->initial)
         return TOO_MANY;
-    if (chan->sync == CSP_RLOCK && --sync->depth > 0)
+    if (chan->sync == CSP_RLOCK && !csp_passes_on && --sync->depth > 0)
         return RELEASED;
     for (; n > 0; n--) {
         csp_end *orphan = csp_sync_release(chan, self->handle.end, fx);
@@ -429,6 +434,16 @@ static PyObject *once_do(PyObject *object, PyObject *function)
     Py_RETURN_NONE;
 }
 
+/* For the process of an actor, where the function is: it was acquired, and the function has returned, or has not. */
+static PyObject *once_end(PyObject *object, PyObject *done)
+{
+    csp_sync_object *self = sync_of(object);
+    csp_chan_lock(chan_of(self));
+    state_of(self)->done |= done == Py_True;
+    csp_chan_unlock(chan_of(self));
+    return csp_sync_py_release(object, NULL);
+}
+
 static PyObject *get_done(PyObject *object, void *unused) { return PyBool_FromLong(once_is_done(sync_of(object))); }
 
 /* --- AtomicInt --- */
@@ -544,7 +559,8 @@ static PyMethodDef group_methods[] = {
     {NULL},
 };
 static PyMethodDef once_methods[] = {
-    {"do", once_do, METH_O, DOC("do($self, function, /)", "Call the function if none was called yet; otherwise wait until that one has returned.")}, REDUCE, {NULL},
+    {"do", once_do, METH_O, DOC("do($self, function, /)", "Call the function if none was called yet; otherwise wait until that one has returned.")}, REDUCE,
+    {"_end", once_end, METH_O, NULL}, {NULL},
 };
 static PyMethodDef atomic_methods[] = {
     {"add", FAST(atomic_add), KEYWORDS, DOC("add($self, /, n=1)", "Add n and return the new value; OverflowError, and no change, beyond 64 bits.")},

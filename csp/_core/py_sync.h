@@ -23,6 +23,10 @@ PyObject *csp_sync_py_acquire(PyObject *object, PyObject *const *args, Py_ssize_
 PyObject *csp_sync_py_release(PyObject *object, PyObject *unused);
 PyObject *csp_sync_py_enter(PyObject *object, PyObject *unused);
 
+/* Does this thread own the RLock?  One that acts for a process (csp_passes_on) acquires as a case of a select, in the name of a thread
+ * over there: that process knows which it is, and how often. */
+bool csp_sync_owns(const csp_sync *rlock);
+
 /* The slots that all types have. */
 void csp_sync_dealloc(PyObject *object);
 Py_hash_t csp_sync_hash(PyObject *object);

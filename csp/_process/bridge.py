@@ -32,12 +32,12 @@ _NO_START = "no start"  # in the place of a RemoteError that is ours to make
 _LAST = 5.0  # seconds that a child has to end after its body has, before it is killed
 _FD = 3  # of the socket, in the child
 _HANDLES = ("Channel", "SendChannel", "RecvChannel")
-_PRIMITIVES = ("Lock", "Semaphore", "BoundedSemaphore", "Event", "WaitGroup", "AtomicInt")
+_PRIMITIVES = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Event", "WaitGroup", "Once", "AtomicInt")
 # What the child may call of the core, in our name: nothing of it waits.
 _CORE = frozenset(
     """after await_message boot_alive boot_asked boot_hung channel Channel dead_letter dead_letters find_actor ignore_stops
     list_actors never reply_channel restart_actor spawn_actor take_stop tick Lock Semaphore BoundedSemaphore Event WaitGroup
-    AtomicInt SharedBuffer""".split()
+    AtomicInt RLock Condition Once SharedBuffer""".split()
 )
 
 
@@ -151,7 +151,8 @@ class Bridge:
 
     def finish_those_done(self) -> None:
         for wait in self.loop.drain():
-            wait.token.finish()
+            if wait.token is not None:  # else nobody has asked for it yet: see do_queue
+                wait.token.finish()
 
     def finish_those_due(self, now: float) -> None:
         for waiting in [w for w in self.waits if w.deadline <= now]:
@@ -342,6 +343,19 @@ class Bridge:
         wait = _core.begin_select(self.loop, real, priority)
         return self.wait(number, wait, timeout, lambda wait: self.fired(number, wait.result()), True)
 
+    def do_queue(self, number: int, segments: Segments, which: int) -> int:
+        """Queue for a notification of a Condition, then release its lock: so none is missed."""
+        condition = self.objects[which]
+        if not condition._lock.locked():
+            raise RuntimeError("cannot wait on un-acquired lock")
+        wait = _core.begin_select(self.loop, [condition], False)
+        condition.release()
+        return self.keep(wait)
+
+    def do_queued(self, number: int, segments: Segments, which: int, timeout: "float | None") -> object:
+        """The rest of that: wait."""
+        return self.wait(number, self.objects.pop(which), timeout, lambda wait: self.fired(number, wait.result()), True)
+
     def fired(self, number: int, selected: "_core.Selected") -> "Bridge":
         return self.answer_with(number, (selected.index,), selected.value)
 
@@ -475,6 +489,8 @@ class Bridge:
             return "o", self.keep(part), kind, part.id
         if kind in _PRIMITIVES:
             return "o", self.keep(part), kind, hash(part)
+        if kind == "Condition":
+            return "o", self.keep(part), kind, hash(part), self.describe(part._lock, segments)
         if kind == "SharedBuffer":
             return "o", *self.passed(part, segments)
         if kind == "SharedView":
@@ -575,20 +591,17 @@ def wait_for(pid: int, patience: float) -> "int | None":
 
 
 def _remote_error(fields: "tuple[Any, ...] | None") -> "Any":
-
     if fields is None:
         return None
     return RemoteError((*fields[:4], _remote_error(fields[4]), _remote_error(fields[5]), fields[6]))
 
 
 def _hung(seconds: float) -> "Any":
-
     text = f"finished no message and waited for nothing in csp for {seconds:g} s"
     return RemoteError(("TimeoutError", text, (), (), None, None, None))
 
 
 def _how_it_died(status: "int | None") -> "Any":
-
     if status is None:
         how = "its process has ended"
     elif status < 0:

@@ -141,7 +141,7 @@ def restart_actor(ref: "Any", payload: "Any", remote: object, warm: object, /) -
 
 _REQUESTS = """after await_message boot_asked boot_hung channel dead_letter dead_letters find_actor list_actors never reply_channel
     take_stop tick ignore_stops""".split()
-_MISSING = "Condition RLock Once share move stacks zombies".split()
+_MISSING = "share move stacks zombies".split()
 
 
 def _core_function(name: str) -> "Any":

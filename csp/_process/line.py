@@ -238,6 +238,8 @@ def find(part: "tuple[Any, ...]", segments: Segments) -> object:
     _, which, kind, *more = part
     if kind == "SharedBuffer":  # which comes with its file
         more[1] = segments.files[more[1]]
+    elif kind == "Condition":
+        more[1] = find(more[1], segments)
     return KINDS[kind](which, *more)
 
 

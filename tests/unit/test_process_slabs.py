@@ -184,6 +184,8 @@ def test_no_descriptor_is_free() -> None:
     """Then what is sent goes through the socket; what comes in a file cannot be taken, and the actor ends for that reason."""
     ins, outs = csp.Channel(), csp.Channel()
     ref = bodies.length_and_back.spawn(ins.receiver, outs.sender)
+    ins.send(memoryview(b"."), 20)
+    assert outs.recv(20) == 1 and outs.recv(20) == b"."  # what has to be imported is
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
     try:
