@@ -84,4 +84,4 @@ def test_every_command_is_answered_and_the_end_is_the_end_of_all(strategy: str, 
             scene.seen.update((child.ref, None) for child in supervisor.children() if child.ref is not None)
     assert not [ref for ref in scene.seen if ref.alive or csp.whereis(ref.name) is not None], f"(seed {seed})"
     assert {state for s in scene.supervisors for state in (c.state for c in s.children())} <= {"stopped", "finished", "waiting"}
-    assert len(scene.seen) > 5 and len(scene.answers) > 5, f"{scene.answers}: no stress (seed {seed})"
+    assert len(scene.answers) > 5 and (amid or len(scene.seen) > 5), f"{scene.answers}: no stress (seed {seed})"
