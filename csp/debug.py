@@ -8,6 +8,8 @@ from csp import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from csp._ref import ActorRef
 
     Frame = tuple[str, int, str]
@@ -30,7 +32,8 @@ class ActorStack(tuple):  # type: ignore[type-arg]
     `state` is `"starting"`, `"running"` (it computes, or waits for something outside of csp), `"waiting"` (in csp), `"killed"` (it is
     being killed) or `"zombie"` (it was given up, and runs on).  `waits_for` says what it waits for and `seconds` for how long; None
     and 0.0 unless it waits.  `frames` are `(file, line, function)`, the innermost last, without those of csp that call the actor's
-    code; empty while it runs none (its interpreter boots or ends), None if it did not answer in time.
+    code; empty while it runs none (its interpreter boots or ends), None if it did not answer in time.  Of an actor in a process they
+    are its main thread's (on Linux).
     """
 
     __slots__ = ()
@@ -54,7 +57,7 @@ class ActorStack(tuple):  # type: ignore[type-arg]
             what = f"{what}, for {self.seconds:.1f} s"
         lines = [f"actor {self.name!r} (id {self.id}): {what}"]
         if self.frames is None:
-            lines.append("  does not answer: its interpreter is kept by C code")
+            lines.append("  does not answer: its interpreter is kept by C code, or its process is held")
         for file, line, function in self.frames or ():
             lines.append(f'  File "{file}", line {line}, in {function}')
             source = linecache.getline(file, line).strip()
@@ -75,7 +78,18 @@ def stacks(timeout: "float | None" = 1.0) -> "list[ActorStack]":
     An actor that waits is not disturbed, one that runs Python code is held up for a moment.  One whose interpreter is kept by
     C code cannot be asked: after `timeout` seconds in all its entry says so.  The entries are not of one instant.
     """
-    return [ActorStack(entry) for entry in _core.stacks(timeout)]
+    from time import monotonic
+
+    until = None if timeout is None else monotonic() + timeout
+    found: list[Any] = [list(entry) for entry in _core.stacks(timeout)]
+    processes = [entry for entry in found if entry[5]]
+    if processes:
+        from csp._process.stack import frames_of
+
+        left = None if until is None else max(until - monotonic(), 0.0)
+        for entry, frames in zip(processes, frames_of([(entry[5], entry[6]) for entry in processes], left), strict=True):
+            entry[4] = frames
+    return [ActorStack(entry[:5]) for entry in found]
 
 
 def census() -> "dict[str, int]":

@@ -45,6 +45,7 @@ typedef struct csp_owner {
     uint32_t inside;         /* guarded by lock: threads in the guard */
     bool killing;            /* guarded by lock: a service thread is at work */
     csp_unwinding unwinding; /* guarded by lock: of its code, which is an event loop or not */
+    int pid, stack_file;     /* guarded by lock: the actor's process, or 0, and its descriptor for csp._process.stack */
     uint32_t askers;         /* guarded by lock: threads that want its stack */
     csp_time asked_at;       /* guarded by lock: since when there are any */
     csp_watch watch;         /* its fields name their guards; begun and ended in the owner's thread */

@@ -264,17 +264,20 @@ static PyObject *frames_of(const csp_stack *stack)
     return frames;
 }
 
-/* (ref, state, what it waits for or None, for how many seconds, frames or None) */
+/* (ref, state, what it waits for or None, for how many seconds, frames or None, pid or 0, its descriptor) */
 static PyObject *entry_of(csp_state *state, question *q)
 {
     bool waits = strcmp(q->state, "waiting") == 0;
     bool answered = atomic_load_explicit(&q->answer, memory_order_acquire) != NO_ANSWER;
     PyObject *frames = answered ? frames_of(&q->stack) : Py_NewRef(Py_None);
     PyObject *ref = csp_ref_new(state, q->owner->actor);
+    csp_lock_acquire(&q->owner->lock);
+    int pid = q->owner->pid, file = q->owner->stack_file;
+    csp_lock_release(&q->owner->lock);
     PyObject *what = waits ? PyUnicode_DecodeUTF8(q->waits_for, (Py_ssize_t)strlen(q->waits_for), "replace") : Py_NewRef(Py_None);
     PyObject *entry = frames == NULL || ref == NULL || what == NULL
                           ? NULL
-                          : Py_BuildValue("(OsOdO)", ref, q->state, what, (double)q->waited / 1e9, frames);
+                          : Py_BuildValue("(OsOdOii)", ref, q->state, what, (double)q->waited / 1e9, frames, pid, file);
     Py_XDECREF(frames);
     Py_XDECREF(ref);
     Py_XDECREF(what);
@@ -328,10 +331,26 @@ static PyObject *watches(PyObject *module, PyObject *unused)
     return Py_BuildValue("(kO)", (unsigned long)n, service ? Py_True : Py_False);
 }
 
+static PyObject *boot_process(PyObject *module, PyObject *args)
+{
+    int pid, file;
+    csp_owner *owner = PyArg_ParseTuple(args, "ii:boot_process", &pid, &file) ? csp_owner_or_raise() : NULL;
+    if (owner == NULL)
+        return NULL;
+    csp_lock_acquire(&owner->lock);
+    owner->pid = pid;
+    owner->stack_file = file;
+    csp_lock_release(&owner->lock);
+    Py_RETURN_NONE;
+}
+
 PyMethodDef csp_stack_functions[] = {
     {"stacks", stacks, METH_O,
      PyDoc_STR("stacks(timeout) -> list\n\nOf each actor's thread: (ref, state, what it waits for or None, for how many "
-               "seconds, frames or\nNone).  A frame is (file, line, function), the outermost first; None: it did not answer.")},
+               "seconds, frames or\nNone, pid, descriptor).  A frame is (file, line, function), the outermost first; None: it did not "
+               "answer.  Of an actor in a process\nthe frames are those of its bridge; pid and descriptor are for csp._process.stack, else 0.")},
+    {"boot_process", boot_process, METH_VARARGS,
+     PyDoc_STR("boot_process(pid, descriptor)\n\nThis actor has a process, whose stack can be asked for; pid 0: not any more.")},
     {"watches", watches, METH_NOARGS,
      PyDoc_STR("watches() -> (actors under a watchdog, does the service thread run?)")},
     {NULL},

@@ -44,10 +44,13 @@ def main() -> None:
     sys.path[0] = os.path.dirname(package)
     sys.meta_path.insert(0, CoreFinder(package))
     from csp import _boot, _core, _ref
-    from csp._process import line
+    from csp._process import line, stack
 
     _core.end_with_parent()
     sys.path[:] = line.begin(3)
+    file = stack.show()
+    if file is not None:
+        line.tell("can_show", file)
     ref = _core.boot_ref()
     _ref.enter(ref, _ref.ActorContext(ref))
     _boot._live(ref)

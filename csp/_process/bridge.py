@@ -15,6 +15,7 @@ import time
 
 from csp import _core, _pickling  # noqa: F401  # now: when they are needed no file may be free
 from csp._process import wire
+from csp._process.stack import frames_of
 from csp._process.wire import Segments
 from csp._ref import ActorRef, Exit, current_actor
 from csp._remote import RemoteError
@@ -30,6 +31,7 @@ _core.set_record_type(4, wire.Pickled)
 
 _NO_START = "no start"  # in the place of a RemoteError that is ours to make
 _LAST = 5.0  # seconds that a child has to end after its body has, before it is killed
+_LOOK = 0.3  # seconds to find out where it hangs
 _FD = 3  # of the socket, in the child
 _HANDLES = ("Channel", "SendChannel", "RecvChannel")
 _PRIMITIVES = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Event", "WaitGroup", "Once", "AtomicInt")
@@ -97,6 +99,7 @@ class Bridge:
         self.poll.register(self.loop.fileno(), select.POLLIN)
         self.poll.register(self.sock.fileno(), select.POLLIN)
         self.writing = False
+        self.stack_file: int | None = None  # of the child, which can be asked for its stack
         self.closed = False  # by the child
         self.last = float("inf")  # until when it has to be
 
@@ -119,6 +122,7 @@ class Bridge:
         self.waits.clear()
         _core.abandon_loops()  # what the child was to receive goes back
         if self.pid:
+            _core.boot_process(0, 0)
             status = wait_for(self.pid, _LAST if self.closed else 0.0)
             self.pid = 0
             end = (Exit(self.ref, "killed", None, _how_it_died(status)), False, True) if self.exit is None else self.exit
@@ -143,7 +147,7 @@ class Bridge:
             if self.asks_at() <= now:
                 self.ask(now)
             if self.struck_at() <= now:
-                self.exit = Exit(self.ref, "watchdog", None, _hung(self.watchdog)), False, True
+                self.exit = Exit(self.ref, "watchdog", None, _hung(self.watchdog, self.stack())), False, True
                 return
             self.finish_those_due(now)
 
@@ -188,6 +192,11 @@ class Bridge:
         self.asked = now
 
     def do_turned(self, number: int, segments: Segments) -> None: ...
+
+    def stack(self) -> "tuple[Any, ...]":
+        if self.stack_file is None:
+            return ()
+        return tuple((*frame, None, None, None) for frame in frames_of([(self.pid, self.stack_file)], _LOOK)[0] or ())
 
     def write(self) -> None:
         if self.outgoing and self.quiet_since < float("inf"):
@@ -285,6 +294,10 @@ class Bridge:
     def do_drop(self, number: int, segments: Segments, which: "list[int]") -> None:
         for one in which:
             self.objects.pop(one, None)
+
+    def do_can_show(self, number: int, segments: Segments, file: int) -> None:
+        self.stack_file = file
+        _core.boot_process(self.pid, file)
 
     def do_begin(self, number: int, segments: Segments) -> None:
         self.quiet_since = time.monotonic()
@@ -596,9 +609,9 @@ def _remote_error(fields: "tuple[Any, ...] | None") -> "Any":
     return RemoteError((*fields[:4], _remote_error(fields[4]), _remote_error(fields[5]), fields[6]))
 
 
-def _hung(seconds: float) -> "Any":
+def _hung(seconds: float, frames: "tuple[Any, ...]") -> "Any":
     text = f"finished no message and waited for nothing in csp for {seconds:g} s"
-    return RemoteError(("TimeoutError", text, (), (), None, None, None))
+    return RemoteError(("TimeoutError", text, frames, (), None, None, None))
 
 
 def _how_it_died(status: "int | None") -> "Any":

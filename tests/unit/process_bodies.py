@@ -193,6 +193,28 @@ class Watched:
 
 
 @actor(isolation="process")
+class Stuck:
+    """In a channel, in C code, in Python code."""
+
+    def __init__(self, told: SendChannel[str]) -> None:
+        self.told = told
+
+    def stuck(self, where: str, channel: Any) -> None:
+        self.told.send(where)
+        getattr(self, where)(channel)
+
+    def receives(self, channel: Any) -> None:
+        channel.recv()
+
+    def sleeps(self, channel: Any) -> None:
+        time.sleep(1000)
+
+    def spins(self, channel: Any) -> None:
+        while True:
+            pass
+
+
+@actor(isolation="process")
 def fork_and_use(channel: SendChannel[Any]) -> str:
     import warnings
 
