@@ -157,6 +157,7 @@ def _or_killed(run: "Callable[[], Any]") -> "Any":
     raise Killed("the actor was killed")
 
 
+_THROWING = 0.1  # seconds
 _dropping = False  # an event loop is thrown away just now
 
 
@@ -164,6 +165,7 @@ def _thrown_away(error: "BaseException | None") -> bool:
     global _dropping
     try:
         import gc
+        import time
         import warnings
 
         hook, sys.unraisablehook = sys.unraisablehook, _no_news
@@ -181,8 +183,11 @@ def _thrown_away(error: "BaseException | None") -> bool:
                     if error is not None:
                         errors += [error.__context__, error.__cause__, *getattr(error, "exceptions", ())]
                         error.__traceback__ = error.__context__ = error.__cause__ = None
-                for _ in range(5):  # a task that is thrown away runs its `finally` blocks, and so holds on to others
-                    if not gc.collect():
+                # A task that is thrown away runs its `finally` blocks, and so holds on to others: again, unless there is very much
+                # else to go through, since a kill that takes a second ends in quarantine.
+                until = time.monotonic() + _THROWING
+                for _ in range(5):
+                    if not gc.collect() or time.monotonic() > until:
                         break
         finally:
             _dropping = False
