@@ -52,7 +52,7 @@ def test_a_process_that_is_held_does_not_answer() -> None:
     os.kill(pid, signal.SIGSTOP)
     try:
         assert frames_of(held, 0.2) is None
-        assert frames_of(other) == []
+        assert frames_of(other, 3) == []
     finally:
         os.kill(pid, signal.SIGCONT)
     assert frames_of(held) == []
