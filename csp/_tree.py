@@ -334,18 +334,20 @@ class Tree:
 
     @staticmethod
     def _warm_for(node: Node, spec: ChildSpec) -> ActorRef | None:
-        if node.pool is None or not _has_interpreter(spec):
+        from csp.actors import isolation_of
+
+        if node.pool is None or isolation_of(spec.actor, spec.isolation) != "interpreter":
             return None
         node.pool.learn(spec.actor)
         return node.pool.take()
 
     def _another_life(self, life: Life, spec: ChildSpec, warm: ActorRef | None) -> "_core.RecvChannel[Any] | None":
-        from csp.actors import prepare_process, restart
+        from csp.actors import isolation_of, prepare_process, restart
 
         if life.ref is None:
             return None
         try:
-            if _has_interpreter(spec):
+            if isolation_of(spec.actor, spec.isolation) != "thread":
                 prepare_process()
             life.ref._keep(_KEEP[spec.restart])
             return restart(life.ref, spec.actor, spec.args, dict(spec.kwargs), warm, spec.isolation)
@@ -581,11 +583,6 @@ def _is_starting_below(node: Node, caller: ActorRef) -> bool:
     """It may have come up before this thread has heard of it: then `started` has something to say."""
     lives = (child.handle for below in node.all() for child in below.machine.children if child.state == STARTING)
     return any(isinstance(life, Life) and life.ref == caller and life.channel is not None and not len(life.channel) for life in lives)
-
-
-def _has_interpreter(spec: ChildSpec) -> bool:
-    options: dict[str, Any] = getattr(spec.actor, "__csp_actor__", None) or {}
-    return (spec.isolation or options.get("isolation") or "interpreter") == "interpreter"
 
 
 def _ref_named(name: str) -> ActorRef | None:

@@ -257,6 +257,11 @@ def _options(target: "Any") -> "dict[str, Any]":
     return getattr(target, "__csp_actor__", None) or {}
 
 
+def isolation_of(target: "Any", given: "str | None") -> str:
+    """Where it runs; "thread" is the one that needs no interpreter to be made, and so no `prepare_process`."""
+    return given or _options(target).get("isolation") or "interpreter"
+
+
 def start(
     target: "Any",
     args: "tuple[object, ...]",
@@ -275,7 +280,7 @@ def start(
     still free.
     """
     options = _options(target)
-    isolation = isolation or options.get("isolation") or "interpreter"
+    isolation = isolation_of(target, isolation)
     _check_target(target, isolation)
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a str, not {type(name).__name__}")
@@ -320,7 +325,7 @@ def _payload(
     target: "Any", args: "tuple[object, ...]", kwargs: "dict[str, object]", isolation: "str | None"
 ) -> "tuple[Any, ...]":
     payload = _life(target, args, kwargs)
-    if (isolation or _options(target).get("isolation")) == "process":
+    if isolation_of(target, isolation) == "process":
         from csp._process import packed
 
         return packed(payload, _watchdog(_options(target).get("watchdog")))

@@ -364,3 +364,8 @@ def run_asyncio() -> None:
     import asyncio
 
     asyncio.run(asyncio.sleep(0))
+
+
+def divide(numbers: Any) -> float:
+    """Fails if it is sent a zero."""
+    return 1 / float(numbers.recv())

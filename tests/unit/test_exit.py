@@ -236,6 +236,28 @@ def test_tracemalloc_is_refused_clearly():
     assert run_script(source) == (0, "True\n", "")
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 15), reason="creating interpreters while tracing is fixed in 3.15")
+@pytest.mark.parametrize("isolation", ["interpreter", "process"])
+def test_tracemalloc_fails_a_restart(isolation):
+    """Which makes an interpreter too, also for the bridge of a process: the supervisor gives up instead."""
+    source = f"""
+    import tracemalloc
+    numbers = csp.Channel()
+    child = csp.ChildSpec(bodies.divide, args=(numbers.receiver,), isolation={isolation!r}, id="it", backoff=csp.Backoff(first=0.5))
+    tree = csp.Supervisor([child], max_restarts=1)
+    tree.start()
+    numbers.send(0)
+    while not isinstance(tree.events.recv({LIMIT}), csp.Exited):
+        pass
+    tracemalloc.start()  # while no interpreter lives
+    try:
+        tree.wait({LIMIT})
+    except csp.SupervisorError as error:
+        print("tracemalloc" in str(error))
+    """
+    assert run_script(source) == (0, "True\n", "")
+
+
 @pytest.mark.parametrize("flags", [["-X", "dev"], ["-S"], ["-O"]])
 def test_interpreter_flags_do_not_matter(flags):
     """Developer mode, without site, optimised."""
