@@ -129,7 +129,7 @@ def _value_pickler() -> "Any":
         def reducer_override(self, thing: "Any") -> "Any":
             if _core.is_part(thing):
                 return self.mark(thing)
-            if type(thing).__name__ == "ndarray" and type(thing).__module__ == "numpy":
+            if _core.is_array(thing):
                 return self.array(thing)
             if isinstance(thing, TextIOWrapper):
                 return NotImplemented  # cloudpickle would read the file and send its contents

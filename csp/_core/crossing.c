@@ -421,6 +421,8 @@ static int is_of_main(PyObject *object)
 /* numpy's own array, which numpy would put into the pickle unless it lies in one piece; named so, because nobody imports numpy for this. */
 static bool is_array(PyObject *object) { return strcmp(Py_TYPE(object)->tp_name, "numpy.ndarray") == 0; }
 
+static PyObject *py_is_array(PyObject *module, PyObject *object) { return PyBool_FromLong(is_array(object)); }
+
 /* Pickler.reducer_override of csp._pickling: asked about each object that pickle does not know by itself. */
 static PyObject *py_reducer_override(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -465,5 +467,6 @@ PyMethodDef csp_codec_functions[] = {
      PyDoc_STR("pass_on(on, /)\n\nWhether this thread receives pickled values as they came, as Pickled((pickle, parts)), to send them on.")},
     {"is_part", py_is_part, METH_O,
      PyDoc_STR("is_part(object, /)\n\nDoes it cross natively although it is no plain data: a handle, a ref, a memoryview?")},
+    {"is_array", py_is_array, METH_O, PyDoc_STR("is_array(object, /)\n\nIs it numpy's own array, which picklers are to ask `array` about?")},
     {NULL},
 };

@@ -6,6 +6,7 @@ rest of csp is imported; so all of csp, and the user's code, is the same there. 
 
 import sys
 
+from csp import _core
 from csp._process import awaiting, channels, line, memory, primitives, wire
 from csp._process.actors import Actor, Verb, boot_ref
 from csp._process.channels import Lease, Selector, select, sleep
@@ -103,8 +104,10 @@ def is_part(thing: object, /) -> bool:
 
 
 def _reducer_override(pickler: "Any", thing: object, /) -> "Any":
-    if isinstance(thing, (Standing, memoryview)):
+    if is_part(thing):
         return pickler.mark(thing)
+    if _core.is_array(thing):
+        return pickler.array(thing)
     if isinstance(thing, (type, _Function)) and thing.__module__ in ("__main__", "__mp_main__"):
         return pickler.of_main(thing)
     return NotImplemented

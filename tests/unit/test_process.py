@@ -305,6 +305,7 @@ def test_numpy() -> None:
     array = ref.call.array((100, 200))
     assert array.shape == (100, 200) and (array.ravel() == numpy.arange(20_000)).all()
     assert ref.call.total(array[::2, ::-1]) == array[::2].sum()
+    assert ref.call.pickled(1) < 1000 and ref.call.pickled(2) < 1000  # the items travel beside it, also of one with gaps
     assert ref.call.total(array[:0, ::-1]) == 0
     ref.stop()
 
