@@ -51,9 +51,7 @@ class _Asyncio:
             if not wait.token.done():
                 wait.token.set_result(None)
 
-    async def run(
-        self, begin: "Callable[..., _core.Wait]", *args: object, lease: "_core.Lease[Any] | None" = None
-    ) -> "Any":
+    async def run(self, begin: "Callable[..., _core.Wait]", *args: object) -> "_core.Wait":
         import asyncio
 
         if self.quick >= _QUICK:  # before anything is done: this may be cancelled
@@ -65,7 +63,7 @@ class _Asyncio:
         else:
             self.quick = 0
             await self._outcome(asyncio, asyncio.get_running_loop(), wait)
-        return wait.result() if lease is None else wait.into(lease)
+        return wait
 
     async def _outcome(self, asyncio: "Any", loop: "Any", wait: "_core.Wait") -> None:
         wait.token = future = loop.create_future()
@@ -216,15 +214,13 @@ class _Trio:
             heapify(self.timers)
             self.over = 0
 
-    async def run(
-        self, begin: "Callable[..., _core.Wait]", *args: object, lease: "_core.Lease[Any] | None" = None
-    ) -> "Any":
+    async def run(self, begin: "Callable[..., _core.Wait]", *args: object) -> "_core.Wait":
         trio = sys.modules["trio"]
         await trio.lowlevel.checkpoint_if_cancelled()
         wait = begin(self.core, *args)
         if wait.done:
             await trio.lowlevel.cancel_shielded_checkpoint()
-            return wait.result() if lease is None else wait.into(lease)
+            return wait
         due = wait.due()
         timer = None if due is None else self._set_timer(wait, due, trio.current_time())
         wait.token = trio.lowlevel.current_task()
@@ -245,7 +241,7 @@ class _Trio:
             wait.token = None
             if timer is not None:
                 self._drop_timer(timer)
-        return wait.result() if lease is None else wait.into(lease)
+        return wait
 
 
 def _trio_here(trio: "Any") -> _Trio:
@@ -297,16 +293,16 @@ def shielded() -> "Any":
 
 
 async def arecv(handle: "_core.RecvChannel[Any]") -> "Any":
-    return await _here().run(_core.begin_recv, handle)
+    return (await _here().run(_core.begin_recv, handle)).result()
 
 
 async def asend(handle: "_core.SendChannel[Any]", value: "Any") -> None:
-    await _here().run(_core.begin_send, handle, value)
+    (await _here().run(_core.begin_send, handle, value)).result()
 
 
 async def anext(handle: "_core.RecvChannel[Any]") -> "Any":
     try:
-        return await _here().run(_core.begin_recv, handle)
+        return (await _here().run(_core.begin_recv, handle)).result()
     except EndOfChannel:
         raise StopAsyncIteration from None
 
@@ -328,7 +324,7 @@ async def aselect(cases: "Iterable[_core._Case]", *, priority: bool = False) -> 
 
         channel, value = await csp.aselect([orders, (out, bill), csp.after(0.5)])
     """
-    return await _here().run(_core.begin_select, cases, priority)  # type: ignore[no-any-return]
+    return (await _here().run(_core.begin_select, cases, priority)).result()  # type: ignore[no-any-return]
 
 
 aselect.__module__ = "csp"
@@ -336,7 +332,7 @@ aselect.__module__ = "csp"
 
 async def aselect_leased(cases: "Iterable[_core._Case]", lease: "_core.Lease[Any]") -> "_core.Selected":
     """By priority; a value received through the channel of `lease` is on loan: cancelled before that, it was not handed out."""
-    return await _here().run(_core.begin_select, cases, True, lease=lease)  # type: ignore[no-any-return]
+    return (await _here().run(_core.begin_select, cases, True)).into(lease)  # type: ignore[no-any-return]
 
 
 # --- calls of actors ---

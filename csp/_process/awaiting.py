@@ -6,9 +6,9 @@ number of waits.  A cancellation is decided by the bridge, where the real wait i
 outcome is here before the bridge's answer to the cancellation is.
 """
 
-import socket
 from collections import deque
 
+from csp import _core
 from csp._process import line
 from csp._process.channels import case_of, selected
 from csp._process.line import pack
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from csp._process.line import Standing
 
+_Target = _core.Loop  # the core's own, which far.py puts ours in the place of: a descriptor that a thread makes readable
 _first: "Loop | None" = None  # the actor's own, which says that it turns
 
 
@@ -29,9 +30,7 @@ class Loop:
 
     def __init__(self) -> None:
         global _first
-        self._reads, self._writes = socket.socketpair()
-        for end in (self._reads, self._writes):
-            end.setblocking(False)
+        self._target = _Target()
         self._fired: deque[Wait] = deque()  # filled by whoever reads the line
         self._asked = False  # by the bridge, whether it turns; either side may be late, that is all
         self.wake: Any = None
@@ -40,23 +39,16 @@ class Loop:
         line.read_always(_turn)
 
     def fileno(self) -> int:
-        return self._reads.fileno()
+        return self._target.fileno()
 
     def poke(self) -> None:
-        try:
-            self._writes.send(b"\0")
-        except OSError:  # full: it is readable already; or closed
-            pass
+        self._target.poke()
 
     def wake_by(self, fd: int, /) -> None:
         """A kill of a process needs nobody's help."""
 
     def drain(self) -> "list[Wait]":
-        try:
-            while len(self._reads.recv(4096)) == 4096:
-                pass
-        except BlockingIOError:
-            pass
+        self._target.drain()  # before we look: what comes later makes it readable again
         if self._asked:
             self._asked = False
             line.tell("turned")

@@ -53,7 +53,7 @@ def run(payload: "tuple[bytes, list[Any]]", path: "list[str]", command: "list[st
     except Exception as error:
         if not bridge.pid:
             raise
-        bridge.exit = Exit(bridge.ref, "failed", None, _remote_error((type(error).__name__, f"{error}", (), (), None, None, None))), False, True
+        bridge.exit = Exit(bridge.ref, "failed", None, _told(type(error).__name__, f"{error}")), False, True
     finally:
         while True:
             try:
@@ -89,7 +89,7 @@ class Bridge:
         self.objects: dict[int, Any] = {}  # what the child has stand-ins for
         self.count = 0
         self.loop = _core.Loop()
-        self.waits: dict[Waiting, None] = {}
+        self.waits: dict[int, Waiting] = {}  # by the number of the request
         self.pid = 0
         self.exit: tuple[Exit, bool, bool] | None = None  # what the child has said of its end
         self.sock, self._child = _socket.socketpair()
@@ -159,25 +159,26 @@ class Bridge:
                 wait.token.finish()
 
     def finish_those_due(self, now: float) -> None:
-        for waiting in [w for w in self.waits if w.deadline <= now]:
+        for waiting in [w for w in self.waits.values() if w.deadline <= now]:
             waiting.time_out()
-        for waiting in [w for w in self.waits if w.timed]:
+        for waiting in [w for w in self.waits.values() if w.timed]:
             waiting.wait.fire_due()
 
     def patience(self) -> "float | None":
         """Milliseconds for poll: never too early."""
-        until = min((w.deadline for w in self.waits), default=float("inf"))
+        until = min((w.deadline for w in self.waits.values()), default=float("inf"))
         until = min(until, self.last, self.asks_at(), self.struck_at()) - time.monotonic()
-        for waiting in self.waits:
+        for waiting in self.waits.values():
             if waiting.timed and (due := waiting.wait.due()) is not None:
                 until = min(until, due)
         return None if until == float("inf") else max(until, 0.0) * 1000 + 1
 
     def struck_at(self) -> float:
         """When the watchdog strikes: who waits in csp is left alone, but for the tasks of an event loop, which has to turn."""
-        if self.exit is not None or any(not waiting.later for waiting in self.waits):
+        until = max(self.quiet_since, self.asked) + self.watchdog
+        if until == float("inf") or self.exit is not None or any(not waiting.later for waiting in self.waits.values()):
             return float("inf")
-        return (max(self.quiet_since, self.asked) if self.has_loop else self.quiet_since) + self.watchdog
+        return until
 
     def asks_at(self) -> float:
         """When an event loop is to be asked whether it turns."""
@@ -321,16 +322,8 @@ class Bridge:
 
     def do_cancel(self, number: int, segments: Segments, which: int) -> bool:
         """False: it is over, and what came of it is on its way before this answer."""
-        waiting = next((w for w in self.waits if w.number == which), None)
-        if waiting is None:
-            return False
-        if not waiting.wait.cancel():
-            waiting.wait.settle()
-            waiting.finish()
-            return False
-        self.waits.pop(waiting)
-        waiting.wait.token = None
-        return True
+        waiting = self.waits.get(which)
+        return waiting is not None and waiting.called_off()
 
     def do_recv(self, number: int, segments: Segments, which: int, timeout: "float | None") -> object:
         handle = self.objects[which]
@@ -418,12 +411,11 @@ class Bridge:
                 raise
             return self.send_rest(number, handle, values, sent + 1, until)
 
-        waiting = self.wait(number, _core.begin_send(self.loop, handle, values[sent]), None, and_rest)
-        if isinstance(waiting, Bridge) and self.waits:
-            last = next(reversed(self.waits))
-            if last.number == number:
-                last.deadline, last.sent = until, sent
-        return waiting
+        done = self.wait(number, _core.begin_send(self.loop, handle, values[sent]), None, and_rest)
+        waiting = self.waits.get(number)
+        if waiting is not None and waiting.sent is None:  # else it is that of a further value
+            waiting.deadline, waiting.sent = until, sent
+        return done
 
     def do_lease(self, number: int, segments: Segments, which: int, timeout: "float | None") -> object:
         handle = self.objects[which]
@@ -469,7 +461,7 @@ class Bridge:
         if wait.done:
             return waiting.take()
         wait.token = waiting
-        self.waits[waiting] = None
+        self.waits[number] = waiting
         return self
 
     # --- what the child has stand-ins for ---
@@ -510,7 +502,6 @@ class Bridge:
             raise _Unreachable("memory lent by share() cannot be seen by a process-isolated actor: send it a copy")
         raise _Unreachable(f"{kind} does not reach into a process-isolated actor")
 
-
     def passed(self, buffer: "Any", segments: Segments) -> "tuple[Any, ...]":
         """A SharedBuffer, whose file the child maps.  The memory stays as long as the child has its stand-in, also if that is closed."""
         with memoryview(buffer):  # which lets this handle keep the memory: see region.h
@@ -535,8 +526,7 @@ class Waiting:
         return self.wait.result() if self._take is None else self._take(self.wait)
 
     def finish(self) -> None:
-        self.bridge.waits.pop(self, None)
-        self.wait.token = None
+        self._leave()
         bridge = self.bridge
         try:
             done = self.take()
@@ -545,13 +535,22 @@ class Waiting:
         else:
             bridge.answer_or_fail(self.number, done)
 
-    def time_out(self) -> None:
+    def _leave(self) -> None:
+        self.bridge.waits.pop(self.number, None)
+        self.wait.token = None
+
+    def called_off(self) -> bool:
+        """Nothing was sent or taken, and nothing will be; False: it was too late for that, and its answer is on its way."""
         if not self.wait.cancel():
             self.wait.settle()
             self.finish()
+            return False
+        self._leave()
+        return True
+
+    def time_out(self) -> None:
+        if not self.called_off():
             return
-        self.bridge.waits.pop(self, None)
-        self.wait.token = None
         if self._selects:
             self.bridge.answer_with(self.number, (-1,), None)
             return
@@ -609,9 +608,14 @@ def _remote_error(fields: "tuple[Any, ...] | None") -> "Any":
     return RemoteError((*fields[:4], _remote_error(fields[4]), _remote_error(fields[5]), fields[6]))
 
 
+def _told(type_name: str, message: str, frames: "tuple[Any, ...]" = ()) -> RemoteError:
+    """What nothing was raised for."""
+    return RemoteError((type_name, message, frames, (), None, None, None))
+
+
 def _hung(seconds: float, frames: "tuple[Any, ...]") -> "Any":
     text = f"finished no message and waited for nothing in csp for {seconds:g} s"
-    return RemoteError(("TimeoutError", text, frames, (), None, None, None))
+    return _told("TimeoutError", text, frames)
 
 
 def _how_it_died(status: "int | None") -> "Any":
@@ -626,4 +630,4 @@ def _how_it_died(status: "int | None") -> "Any":
             how = f"its process was ended by signal {-status}"
     else:
         how = f"its process exited with status {status}"
-    return RemoteError(("ProcessError", how, (), (), None, None, None))
+    return _told("ProcessError", how)

@@ -44,14 +44,14 @@ class Line:
         self.count = 0  # guarded by changed
         self.pid = os.getpid()
 
-    def write(self, head: "tuple[Any, ...]", segments: Segments) -> None:
+    def write(self, head: "tuple[Any, ...]", segments: Segments | None) -> None:
         if os.getpid() != self.pid:
             from csp.errors import ForkedError
 
             raise ForkedError("what an actor's process has of csp is not for the child of a fork")
         with self.writing:
             self._tell_dropped()
-            self.outgoing.add(head, segments)
+            self.outgoing.add(head, Segments() if segments is None else segments)
             self.outgoing.flush()
         self.tell_dropped()
 
@@ -80,7 +80,7 @@ class Line:
             number = self.count
             self.answers[number] = None
         try:
-            self.write((number, operation, *arguments), Segments() if segments is None else segments)
+            self.write((number, operation, *arguments), segments)
             return self._answer(number)
         finally:
             with self.changed:
@@ -179,7 +179,7 @@ def begin(fd: int) -> "list[str]":
 
 def tell(operation: str, *arguments: object, segments: Segments | None = None) -> None:
     """A request that has no answer."""
-    _line.write((0, operation, *arguments), Segments() if segments is None else segments)
+    _line.write((0, operation, *arguments), segments)
 
 
 # --- for event loops ---
@@ -201,7 +201,7 @@ def begin_wait(wait: "Wait", operation: str, arguments: "tuple[object, ...]", se
         number = _line.count
         _line.waits[number] = wait
     try:
-        _line.write((number, "later", operation, *arguments), Segments() if segments is None else segments)
+        _line.write((number, "later", operation, *arguments), segments)
     except BaseException:
         forget_wait(number)
         raise
